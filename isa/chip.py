@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError, model_validator
 
@@ -243,9 +243,7 @@ def _row_problems(chip: Chip) -> list[str]:
         if match:
             kinds.append(match[1])
         else:
-            problems.append(
-                f"row.{i}: '{entry}' is not a unit; write mxm, sxm, rram, sram or vxm, or one of them with *count"
-            )
+            problems.append(f"row.{i}: '{entry}' is not a unit; write mxm, sxm, rram, sram or vxm, or one of them with *count")
     if problems:
         return problems
     if [e for e in chip.row if e.startswith("vxm")] != ["vxm"]:
@@ -290,9 +288,10 @@ def _size_problems(chip: Chip) -> list[str]:
     return problems
 
 
-def _numbers(value: Any, path: str) -> list[str]:
+def _numbers(value: object, path: str) -> list[str]:
     if isinstance(value, dict):
-        return [p for k, v in value.items() for p in _numbers(v, f"{path}.{k}" if path else k)]
+        table = cast(dict[str, object], value)
+        return [p for k, v in table.items() for p in _numbers(v, f"{path}.{k}" if path else k)]
     return [path] if isinstance(value, (int, float)) else []
 
 
@@ -340,14 +339,10 @@ def preset_names() -> tuple[str, ...]:
 def load_chip(name_or_path: str) -> Chip:
     """A preset by name, or a TOML file by path. Raises ChipFault."""
     if name_or_path in preset_names():
-        return parse_chip(
-            (resources.files("isa") / "chips" / f"{name_or_path}.toml").read_text(), f"{name_or_path}.toml"
-        )
+        return parse_chip((resources.files("isa") / "chips" / f"{name_or_path}.toml").read_text(), f"{name_or_path}.toml")
     path = Path(name_or_path)
     if not path.suffix and not path.exists():
-        raise ChipFault(
-            f"no chip '{name_or_path}'", hint=f"presets are {', '.join(preset_names())}; or give a .toml file"
-        )
+        raise ChipFault(f"no chip '{name_or_path}'", hint=f"presets are {', '.join(preset_names())}; or give a .toml file")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

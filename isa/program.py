@@ -1,4 +1,4 @@
-"""A program in memory: timed operations, memory images and symbols. The text form is `isa/asm.py`, the file `isa/container.py`."""
+"""A program in memory: timed operations, memory images, symbols. Its text is `isa/asm.py`, its file `isa/container.py`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Stream(NamedTuple):
     """The first byte stream of a group and the type it carries: `w4:f32` is w4, w5, w6, w7."""
 
     direction: Direction
-    index: int
+    number: int
     type: ElementType = "i8"
 
     def __str__(self) -> str:
-        return f"{self.direction}{self.index}" + (f":{self.type}" if self.type != "i8" else "")
+        return f"{self.direction}{self.number}" + (f":{self.type}" if self.type != "i8" else "")
 
 
 class Immediate(NamedTuple):
@@ -80,8 +80,8 @@ class Image:
 class Piece:
     """Rows of one byte column of a tensor in one slice.
 
-    A tensor of shape [d0, …, dn] is a matrix of R = d0·…·dn-1 rows and C = dn columns (a scalar is 1 × 1, a vector 1 × C). A row
-    takes ceil(C / lanes) *tiles* of one vector each, and each element `bytes` byte columns. Word base + j·step holds, for row
+    A tensor of shape [d0, …, dn] is a matrix of R = d0·…·dn-1 rows and C = dn columns (a scalar is 1 × 1, a vector
+    1 × C). A row takes ceil(C / lanes) *tiles* of one vector each, and each element `bytes` byte columns. Word base + j·step holds, for row
     row + j·row_step, the byte `byte` (0 lowest) of elements tile·lanes … tile·lanes + lanes-1. Where C = 1 every lane
     holds the element (a *splat*); lanes past C are otherwise undefined.
     """

@@ -86,11 +86,11 @@ def stream_reads(op: Operation, chip: Chip) -> list[Burst]:
             for s in range(streams):
                 elements = min(op.rep, -(-(op.get("count") - s // width) // rows))
                 if elements > 0:
-                    bursts.append(Burst(source.direction, source.index + s, position, first, elements, op.every))
+                    bursts.append(Burst(source.direction, source.number + s, position, first, elements, op.every))
             continue
         span = operand.span if isinstance(operand.span, int) else 1
         for s in range(span * BYTES[source.type]):
-            bursts.append(Burst(source.direction, source.index + s, position, first, op.rep, op.every))
+            bursts.append(Burst(source.direction, source.number + s, position, first, op.rep, op.every))
     return bursts
 
 
@@ -107,7 +107,7 @@ def stream_writes(op: Operation, chip: Chip) -> list[Burst]:
         count, every = op.rep // group, op.every * group
     span = op.row.results[0].span
     streams = (span if isinstance(span, int) else 1) * BYTES[op.result.type]
-    return [Burst(op.result.direction, op.result.index + s, position, first, count, every) for s in range(streams)]
+    return [Burst(op.result.direction, op.result.number + s, position, first, count, every) for s in range(streams)]
 
 
 def weight_type(op: Operation) -> str:
