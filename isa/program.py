@@ -81,7 +81,8 @@ class Piece:
     """Rows of one byte column of a tensor in one slice.
 
     A tensor of shape [d0, …, dn] is a matrix of R = d0·…·dn-1 rows and C = dn columns (a scalar is 1 × 1, a vector
-    1 × C). A row takes ceil(C / lanes) *tiles* of one vector each, and each element `bytes` byte columns. Word base + j·step holds, for row
+    1 × C). A row takes ceil(C / lanes) *tiles* of one vector each, and each element `bytes` byte columns.
+    Word base + j·step holds, for row
     row + j·row_step, the byte `byte` (0 lowest) of elements tile·lanes … tile·lanes + lanes-1. Where C = 1 every lane
     holds the element (a *splat*); lanes past C are otherwise undefined.
     """
