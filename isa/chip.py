@@ -275,8 +275,8 @@ def _size_problems(chip: Chip) -> list[str]:
         problems.append("mxm.accumulators: at most 1024 (the width of the field)")
     if chip.mxm.load_streams > chip.streams:
         problems.append("mxm.load_streams: more than there are streams")
-    if chip.mxm.f16_depth > chip.lanes:
-        problems.append("mxm.f16_depth: at most lanes")
+    if chip.lanes % chip.mxm.f16_depth:
+        problems.append(f"mxm.f16_depth: {chip.mxm.f16_depth} must divide lanes ({chip.lanes})")
     if set(chip.mxm.modes) & {"f16", "i8f16"} and chip.mxm.planes_per_side % 2:
         problems.append("mxm.modes: the f16 modes need pairs of planes on each side")
     if not 0 <= chip.vxm.max_delay <= 31:

@@ -146,7 +146,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction("swap", 0x11, ("mxm.sw",), (), (), (MODE,), "swap",
                 "exchange shadow and active weights (of both planes of the side in the f16 and i8f16 modes)"),
     Instruction("feed", 0x12, ("mxm.fd",), (Operand("a", ("i8", "f16")),), (Operand("r", ("i32", "f32"), optional=True),),
-                (MODE, Field("depth", 9, "lanes 0 … depth-1 take part: the rows of the weights", default=None),
+                (MODE, Field("depth", 9, "rows of the weights that take part", default=None),
+                 Field("lane", 9, "row r is multiplied by lane lane + r of a", default=0),
                  Field("acc", 10, "accumulator entry of element 0; element i uses acc + i", default=0),
                  Field("fresh", 1, "1: start from zero, 0: add to the entry", default=1)), "feed",
                 "activations × active weights, added to an accumulator entry; with a result the sum goes to the stream "
