@@ -75,12 +75,13 @@ def dot_f16_prepared(a: F16, w: F64) -> F32:
     Raises ValueError for k above 8192.
 
     Why it is exact, for finite operands. Let S be the exact sum, P the sum of the |products|, u = 2^-53, s the float64
-    BLAS result. Every product of two f16 has at most 22 significant bits, so it is exact in float64, fused or not. Every
-    f16 is a multiple of 2^-24, so every product and partial sum is one of q = 2^-48, and nothing underflows.
+    BLAS result. Every product of two f16 has at most 22 significant bits, so it is exact in float64, fused or not. If
+    every element of the row is a multiple of q1 and every element of the column one of q2 (powers of two, at least
+    2^-24: `_quanta`), every product and partial sum is a multiple of q = q1·q2, and nothing underflows.
 
     1. Let B ≥ P: the product of the norms of row and column (Cauchy-Schwarz), enlarged by 2^-20, far more than the
-       rounding of the norms themselves ((k + 3)·u ≤ 2^-39). If B ≤ 2^53·q = 32, then every partial sum in every order is
-       a multiple of q of at most 2^53·q, so float64 holds it, no addition rounds, and s = S.
+       rounding of the norms themselves ((k + 3)·u ≤ 2^-39). If B ≤ 2^53·q, then every partial sum in every order is a
+       multiple of q of at most 2^53·q, so float64 holds it, no addition rounds, and s = S. Most data ends here.
     2. Otherwise |s - S| ≤ (k - 1)·u/(1 - (k - 1)·u) · P in every order. With e = (k + 4)·u·B, lo = fl(s - e) and
        hi = fl(s + e): these subtractions round by at most u·(|s| + e) < 2·u·B, which e has room for, so lo ≤ S ≤ hi.
        Rounding to float32 is monotone: where lo and hi round to the same float32, so does S.
@@ -93,16 +94,28 @@ def dot_f16_prepared(a: F16, w: F64) -> F32:
         raise ValueError(f"dot of {depth} float16 terms; at most {MAX_F16_DEPTH} are exact")
     with np.errstate(all="ignore"):
         left = a.astype(np.float32).astype(np.float64)
-        row_norms = _norms(left, "mk,mk->m")
-        column_norms = _norms(w, "kn,kn->n")
+        row_norms = _norms(left, 1)
+        column_norms = _norms(w, 0)
         if not (np.isfinite(row_norms).all() and np.isfinite(column_norms).all()):
             return _with_infinities(left, w)
         return _finite(left, w, row_norms, column_norms)
 
 
-def _norms(x: F64, subscripts: str) -> F64:
-    """Euclidean norms; not finite exactly where an operand is not (65504² · 8192 is far inside float64)."""
-    return np.sqrt(np.einsum(subscripts, x, x))
+def _norms(x: F64, axis: int) -> F64:
+    """Euclidean norms along an axis; not finite exactly where an operand is not (65504² · 8192 is far inside float64)."""
+    return np.sqrt(np.einsum("mk,mk->m" if axis else "mk,mk->k", x, x))
+
+
+def _quanta(x: F64, axis: int) -> F64:
+    """Powers of two, at least 2^-24, that divide every element along an axis.
+
+    An f16 of at least 2^e has 11 significant bits or is subnormal: it is a multiple of 2^(e - 10), or of 2^-24 if that
+    is larger.
+    """
+    size = np.abs(x)
+    size[size == 0] = np.inf
+    smallest = size.min(axis=axis, initial=1.0)
+    return np.maximum(np.ldexp(1.0, np.frexp(smallest)[1] - 11), 2.0**-24)
 
 
 def _finite(left: F64, w: F64, row_norms: F64, column_norms: F64) -> F32:
@@ -114,14 +127,19 @@ def _finite(left: F64, w: F64, row_norms: F64, column_norms: F64) -> F32:
     if not result.size:
         return result
     row_bounds = row_norms * (1.0 + 2.0**-20)
-    if row_bounds.max() * column_norms.max() <= 32.0:
+    row_units, column_units = row_bounds / _quanta(left, 1), column_norms / _quanta(w, 0)
+    # Rows and columns that step 1 settles against every partner drop out first.
+    rows = np.flatnonzero(row_units * column_units.max() > 2.0**53)
+    columns = np.flatnonzero(column_units * row_units.max() > 2.0**53)
+    if not (rows.size and columns.size):
         return result
-    bound = np.multiply.outer(row_bounds, column_norms)
-    error = np.where(bound <= 32.0, 0.0, bound * ((left.shape[1] + 4) * 2.0**-53))
-    doubtful = (total - error).astype(np.float32) != (total + error).astype(np.float32)
+    part = total[np.ix_(rows, columns)]
+    error = np.multiply.outer(row_bounds[rows], column_norms[columns])
+    error *= (left.shape[1] + 4) * 2.0**-53
+    error[np.multiply.outer(row_units[rows], column_units[columns]) <= 2.0**53] = 0.0
+    doubtful = (part - error).astype(np.float32) != (part + error).astype(np.float32)
     if doubtful.any():
-        rows = np.flatnonzero(doubtful.any(axis=1))
-        columns = np.flatnonzero(doubtful.any(axis=0))
+        rows, columns = rows[doubtful.any(axis=1)], columns[doubtful.any(axis=0)]
         result[np.ix_(rows, columns)] = _exact_block(left[rows], w[:, columns])
     return result
 
@@ -161,7 +179,7 @@ def _with_infinities(left: F64, w: F64) -> F32:
         return np.where(chosen, np.sign(x), 0.0).astype(np.float32)
 
     finite_left, finite_w = np.where(np.isfinite(left), left, 0.0), np.where(np.isfinite(w), w, 0.0)
-    result = _finite(finite_left, finite_w, _norms(finite_left, "mk,mk->m"), _norms(finite_w, "kn,kn->n"))
+    result = _finite(finite_left, finite_w, _norms(finite_left, 1), _norms(finite_w, 0))
     a_sign, w_sign = signs(left, ~np.isnan(left)), signs(w, ~np.isnan(w))
     a_infinite, w_infinite = signs(left, np.isinf(left)), signs(w, np.isinf(w))
     # Infinite products in all, and positive less negative ones.

@@ -132,7 +132,7 @@ def _shift_left(a: Array, b: Array) -> I32:
 
 def _shift_right(a: Array, b: Array) -> I32:
     """a / 2^b rounded down; b below 0 counts as 0, above 31 as 31."""
-    return np.asarray(a >> b.clip(0, 31))
+    return np.asarray(a >> b.clip(0, 31), np.int32)
 
 
 # Float arithmetic -----------------------------------------------------------------------------------------------
