@@ -3,14 +3,15 @@
     python samples/digits/train.py            # weights.npz from digits.npz; needs NumPy alone
     python samples/digits/train.py --extract  # digits.npz anew; needs scikit-learn
 
-Every fifth image (360 of 1,797) is held out: nothing looks at it before the accuracy is printed. Training is in float32, the network
-written is int8; every random number comes from one seed.
+Every fifth image (360 of 1,797) is held out: nothing looks at it before the accuracy is printed. Training is in float32,
+the network written is int8; every random number comes from one seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def train(images: Floats, labels: NDArray[np.int8]) -> list[Layer]:
     """AdamW with a cosine step size over distorted images; the running average of the weights is the result."""
     random = np.random.default_rng(SEED)
     layers: list[list[Floats]] = []
-    for fan_in, fan_out in zip(WIDTHS, WIDTHS[1:], strict=False):
+    for fan_in, fan_out in itertools.pairwise(WIDTHS):
         weights = random.normal(0, np.sqrt(2 / fan_in), (fan_in, fan_out)).astype(np.float32)
         layers.append([weights, np.zeros(fan_out, np.float32)])
     average = [[a.copy() for a in layer] for layer in layers]
