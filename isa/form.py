@@ -54,11 +54,11 @@ def stream_problem(stream: Stream, operand: Operand, span: int, chip: Chip) -> s
     if kind not in operand.types:
         return f"operand {operand.name} is {' or '.join(operand.types)}, found {stream} ({kind})"
     width = BYTES[kind]
+    if number % width:
+        return f"operand {operand.name}: {stream} is not aligned: {kind} takes {width} streams from a multiple of {width}"
     if not 0 <= number <= chip.streams - width * span:
         last = f" to {direction}{number + width * span - 1}" if width * span > 1 else ""
         return f"operand {operand.name}: {stream}{last} is outside {direction}0 to {direction}{chip.streams - 1} of the chip"
-    if number % width:
-        return f"operand {operand.name}: {stream} is not aligned: {kind} takes {width} streams from a multiple of {width}"
     return None
 
 
