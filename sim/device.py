@@ -1,0 +1,112 @@
+"""A chip with a program on it: tensors in by name, runs, tensors out by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.errors import DataFault
+from isa.layout import NUMPY_TYPES
+from isa.program import Program, Symbol
+from sim.counters import Counters
+from sim.fast import FastMachine
+from sim.memory import Memory
+from sim.reference import ReferenceMachine
+
+Machine = Literal["fast", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run gave."""
+
+    cycles: int
+    """As the machine counted them."""
+    outputs: dict[str, NDArray[Any]]
+    counters: Counters
+
+
+class Device:
+    """Holds the memory from run to run: images and parameters stay, states keep what the last run left in them."""
+
+    def __init__(self, program: Program, machine: Machine = "fast") -> None:
+        self.program = program
+        self.machine: Machine = machine
+        self.memory = Memory(program.chip)
+        self.memory.lay_images(program)
+        for symbol in program.symbols:
+            if symbol.role in ("param", "state"):
+                self.memory.keep(symbol)
+        self._fast = FastMachine(program, self.memory) if machine == "fast" else None
+
+    def _named(self, role: str) -> dict[str, Symbol]:
+        return {s.name: s for s in self.program.symbols if s.role == role}
+
+    def write(self, name: str, array: NDArray[Any]) -> None:
+        """Put a parameter or state into memory. Raises DataFault."""
+        known = {s.name: s for s in self.program.symbols if s.role in ("param", "state")}
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise DataFault(f"the program has no parameter or state '{name}'", hint=f"it has {names}")
+        problem = _array_problem(known[name], array)
+        if problem:
+            raise DataFault(problem)
+        self.memory.put(known[name], array)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """A named tensor as it lies in memory now. Raises DataFault."""
+        symbol = self.program.symbol(name)
+        if symbol is None:
+            names = ", ".join(s.name for s in self.program.symbols) or "none"
+            raise DataFault(f"the program has no tensor '{name}'", hint=f"it has {names}")
+        return self.memory.get(symbol)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]] | None = None) -> Result:
+        """Run the program once. Raises DataFault for wrong inputs (all problems at once) and MachineTrap."""
+        given = dict(inputs or {})
+        self._check(given)
+        self.memory.begin_run()
+        for name, symbol in self._named("input").items():
+            self.memory.put(symbol, given[name])
+        if self._fast is not None:
+            counters = self._fast.run()
+        else:
+            machine = ReferenceMachine(self.program, self.memory)
+            machine.run()
+            counters = machine.counters
+        outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output").items()}
+        return Result(counters.cycles, outputs, counters)
+
+    def _check(self, given: Mapping[str, NDArray[Any]]) -> None:
+        wanted = self._named("input")
+        problems = [f"input '{name}' is missing: it is {_described(s)}" for name, s in wanted.items() if name not in given]
+        problems += [f"there is no input '{name}'" for name in given if name not in wanted]
+        checked = ((wanted[name], array) for name, array in given.items() if name in wanted)
+        problems += [problem for symbol, array in checked if (problem := _array_problem(symbol, array))]
+        if problems:
+            count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+            expected = ", ".join(f"{name} ({_described(s)})" for name, s in wanted.items())
+            raise DataFault(
+                f"{count} with the inputs of this program",
+                notes=tuple(problems),
+                hint=f"the program takes {expected or 'no inputs'}",
+            )
+
+
+def _described(symbol: Symbol) -> str:
+    shape = "×".join(str(extent) for extent in symbol.shape) or "scalar"
+    return f"{symbol.type} {shape}"
+
+
+def _array_problem(symbol: Symbol, array: object) -> str | None:
+    if not isinstance(array, np.ndarray):
+        return f"{symbol.role} '{symbol.name}' must be an array, {_described(symbol)}, not {type(array).__name__}"
+    found = cast(NDArray[Any], array)
+    if found.shape != symbol.shape or found.dtype != NUMPY_TYPES[symbol.type]:
+        shape = "×".join(str(extent) for extent in found.shape) or "scalar"
+        return f"{symbol.role} '{symbol.name}' must be {_described(symbol)}, found {found.dtype} {shape}"
+    return None
