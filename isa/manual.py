@@ -11,6 +11,7 @@ from isa.form import CYCLE_BITS, least
 from isa.spec import (
     BYTES,
     COMMON,
+    IMMEDIATE_BITS,
     INSTRUCTIONS,
     OPCODE_BITS,
     OPERAND_BITS,
@@ -63,8 +64,8 @@ are written in quotes, as in JSON. Numbers are decimal or `0x…`.
 | `.fact NAME JSON` | what the compiler says of the program |
 | `.origin N "TEXT"` | where operations marked `!N` come from; numbered from 1 |
 | `.symbol NAME ROLE [SHAPE] TYPE scale S` | a tensor: input, output, param or state; `scale` may be left out |
-| `.piece UNIT base N count N row N tile N byte N step N row_step N` | where a part of the last symbol lies; steps of 1 may be left out |
-| `.data NAME UNIT base N words N` | words in memory before cycle 0, a line of hexadecimal each from lane 0; lanes left out are 0 |
+| `.piece UNIT base N count N row N tile N byte N step N row_step N` | a part of it; steps of 1 may be left out |
+| `.data NAME UNIT base N words N` | words in memory before cycle 0, a line of hexadecimal each; lanes left out are 0 |
 | `.data … file "FILE" key "K" sha256 "…"` | the same, from a safetensors file beside the text |
 | `@CYCLE OPERATION \\| OPERATION …` | what is dispatched at a cycle; `\\|` may end or begin a line. Cycles increase |
 
@@ -83,8 +84,8 @@ order, no defaults, and labels wherever an image of one name covers the address.
 PROGRAM_FILE = """\
 ## Program file
 
-A program file (`.lbin`) is a safetensors file: `operations` (the words above), `origins` (an index into the texts of origins for
-each operation), one tensor for each memory image, and one metadata entry `lockstep program` with format number, sha256 and
+A program file (`.lbin`) is a safetensors file: `operations` (the words above), `origins` (for each operation an index into the
+texts of origins), one tensor for each memory image, and one metadata entry `lockstep program` with format number, sha256 and
 JSON for chip, symbols, origins and facts. The sha256 is over the whole file with its own digits as zeros. The same program
 gives the same bytes."""
 
@@ -119,13 +120,13 @@ def _word() -> str:
     example = INSTRUCTIONS[0]
     fixed = word_parts(example)[: 2 + len(COMMON)]
     rows = [[p.name, f"{p.low} … {p.low + p.bits - 1}", str(p.bits)] for p in fixed]
-    operand = (
-        f"present 1 · immediate 1 · westward 1 · number 5 · type 2 ({', '.join(f'{i} = {t}' for i, t in enumerate(TYPES))})"
-    )
+    types = ", ".join(f"{i} = {t}" for i, t in enumerate(TYPES))
+    widths = ", ".join(f"{t} {BYTES[t]}" for t in TYPES)
     return f"""## Words
 
-A program is a sequence of {WORD_BITS}-bit little-endian words. Each cycle that dispatches anything has a header, then one word an
-operation in slot order; cycles without operations take no space. Unused bits are zero; there is one encoding for a program.
+A program is a sequence of {WORD_BITS}-bit little-endian words. Each cycle that dispatches anything has a header, then one
+word an operation in slot order; cycles without operations take no space. Unused bits are zero; there is one encoding for a
+program.
 
 Header: opcode 0 ({OPCODE_BITS} bits), number of operations ({COUNT_BITS}), cycle ({CYCLE_BITS}), from bit 0 upwards.
 
@@ -133,9 +134,10 @@ Operation, from bit 0 upwards:
 
 {_table(["part", "bits", "width"], rows)}
 
-then {OPERAND_BITS} bits for each source and result of the instruction: {operand};
-then 32 bits for the immediate, where the instruction may have one; then the fields in the order of its row below. An operand
-that is absent is all zero; an immediate has the first two bits set. Types take streams: {", ".join(f"{t} {BYTES[t]}" for t in TYPES)}."""
+then {OPERAND_BITS} bits for each source and result of the instruction, then {IMMEDIATE_BITS} bits for the immediate
+where the instruction may have one, then the fields in the order of its row below. An operand is, from its lowest bit: present (1 bit), immediate (1),
+westward (1), number (5), type (2: {types}). One that is absent is all zero; an immediate has the first two bits set and no
+others. A type takes so many streams: {widths}."""
 
 
 def _operand(operand: Operand) -> str:
