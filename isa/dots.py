@@ -6,7 +6,7 @@ that: the result is either proved independent of it, or computed again in a way 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,8 @@ EXACT_I8_DEPTH = 1024
 MAX_I8_DEPTH = (2**31 - 1) // 2**14
 """Terms that an int32 holds."""
 
-MAX_F16_DEPTH = 1 << 13
-"""Terms of at most 2^40 that float64 sums exactly in any order."""
+MAX_F16_DEPTH = 1 << 12
+"""Terms of at most 2^40 that float64 sums exactly in any order, with a bit to spare for carries."""
 
 
 def prepare_i8(w: I8) -> F32:
@@ -68,11 +68,26 @@ def dot_f16(a: F16, w: F16 | I8) -> F32:
     return dot_f16_prepared(a, prepare_f16(w))
 
 
-def dot_f16_prepared(a: F16, w: F64) -> F32:
+class Columns(NamedTuple):
+    """What `dot_f16_prepared` needs to know of prepared weights [k, n], a number a column: see the proof there."""
+
+    norms: F64
+    quanta: F64
+
+
+def columns_f16(w: F64) -> Columns:
+    """Norms and quanta of prepared weights; computed once, they save most of the cost of a product with one row."""
+    with np.errstate(all="ignore"):
+        return Columns(_norms(w, 0), _quanta(w, 0))
+
+
+def dot_f16_prepared(a: F16, w: F64, columns: Columns | None = None) -> F32:
     """The exact sum of the exact products, rounded once to float32 (nearest even): [m, k] × [k, n] → [m, n].
 
+    `columns` is `columns_f16(w)`, if the caller has it.
+
     NaN if a product is NaN or infinities of both signs meet, else the infinity if there is one. An exact zero is +0.
-    Raises ValueError for k above 8192.
+    Raises ValueError for k above 4096.
 
     Why it is exact, for finite operands. Let S be the exact sum, P the sum of the |products|, u = 2^-53, s the float64
     BLAS result. Every product of two f16 has at most 22 significant bits, so it is exact in float64, fused or not. If
@@ -87,22 +102,22 @@ def dot_f16_prepared(a: F16, w: F64) -> F32:
        Rounding to float32 is monotone: where lo and hi round to the same float32, so does S.
     3. What is left is computed by `_exact_block`, which never rounds before the end.
 
-    Converting to float32 neither overflows (|S| < 2^13 · 2^32) nor underflows (S is 0 or at least 2^-48).
+    Converting to float32 neither overflows (|S| < 2^12 · 2^32) nor underflows (S is 0 or at least 2^-48).
     """
     depth = a.shape[1]
     if depth > MAX_F16_DEPTH:
         raise ValueError(f"dot of {depth} float16 terms; at most {MAX_F16_DEPTH} are exact")
     with np.errstate(all="ignore"):
         left = a.astype(np.float32).astype(np.float64)
+        columns = columns or columns_f16(w)
         row_norms = _norms(left, 1)
-        column_norms = _norms(w, 0)
-        if not (np.isfinite(row_norms).all() and np.isfinite(column_norms).all()):
+        if not (np.isfinite(row_norms).all() and np.isfinite(columns.norms).all()):
             return _with_infinities(left, w)
-        return _finite(left, w, row_norms, column_norms)
+        return _finite(left, w, row_norms, columns)
 
 
 def _norms(x: F64, axis: int) -> F64:
-    """Euclidean norms along an axis; not finite exactly where an operand is not (65504² · 8192 is far inside float64)."""
+    """Euclidean norms along an axis; not finite exactly where an operand is not (65504² · 4096 is far inside float64)."""
     return np.sqrt(np.einsum("mk,mk->m" if axis else "mk,mk->k", x, x))
 
 
@@ -118,7 +133,7 @@ def _quanta(x: F64, axis: int) -> F64:
     return np.maximum(np.ldexp(1.0, np.frexp(smallest)[1] - 11), 2.0**-24)
 
 
-def _finite(left: F64, w: F64, row_norms: F64, column_norms: F64) -> F32:
+def _finite(left: F64, w: F64, row_norms: F64, known: Columns) -> F32:
     """Steps 1 to 3 of `dot_f16_prepared`."""
     total = left @ w
     result = total.astype(np.float32)
@@ -126,15 +141,17 @@ def _finite(left: F64, w: F64, row_norms: F64, column_norms: F64) -> F32:
     result += np.float32(0.0)
     if not result.size:
         return result
-    row_bounds = row_norms * (1.0 + 2.0**-20)
-    row_units, column_units = row_bounds / _quanta(left, 1), column_norms / _quanta(w, 0)
+    row_bounds, column_units = row_norms * (1.0 + 2.0**-20), known.norms / known.quanta
+    if row_bounds.max() / 2.0**-24 * column_units.max() <= 2.0**53:
+        return result
+    row_units = row_bounds / _quanta(left, 1)
     # Rows and columns that step 1 settles against every partner drop out first.
     rows = np.flatnonzero(row_units * column_units.max() > 2.0**53)
     columns = np.flatnonzero(column_units * row_units.max() > 2.0**53)
     if not (rows.size and columns.size):
         return result
     part = total[np.ix_(rows, columns)]
-    error = np.multiply.outer(row_bounds[rows], column_norms[columns])
+    error = np.multiply.outer(row_bounds[rows], known.norms[columns])
     error *= (left.shape[1] + 4) * 2.0**-53
     error[np.multiply.outer(row_units[rows], column_units[columns]) <= 2.0**53] = 0.0
     doubtful = (part - error).astype(np.float32) != (part + error).astype(np.float32)
@@ -153,7 +170,7 @@ def _halves(x: F64) -> tuple[F64, F64]:
 def _exact_block(left: F64, w: F64) -> F32:
     """The definition by integers.
 
-    The four products of halves sum integers of at most 2^40, at most 2^13 of them: exact in any order. Carried into
+    The four products of halves sum integers of at most 2^40, at most 2^12 of them: exact in any order. Carried into
     S / q = high · 2^40 + low with 0 ≤ low < 2^40 both parts are exact in float64; their sum is rounded to odd, which
     makes the final rounding to float32 that of the exact sum (53 ≥ 24 + 2 bits).
     """
@@ -179,7 +196,7 @@ def _with_infinities(left: F64, w: F64) -> F32:
         return np.where(chosen, np.sign(x), 0.0).astype(np.float32)
 
     finite_left, finite_w = np.where(np.isfinite(left), left, 0.0), np.where(np.isfinite(w), w, 0.0)
-    result = _finite(finite_left, finite_w, _norms(finite_left, 1), _norms(finite_w, 0))
+    result = _finite(finite_left, finite_w, _norms(finite_left, 1), columns_f16(finite_w))
     a_sign, w_sign = signs(left, ~np.isnan(left)), signs(w, ~np.isnan(w))
     a_infinite, w_infinite = signs(left, np.isinf(left)), signs(w, np.isinf(w))
     # Infinite products in all, and positive less negative ones.

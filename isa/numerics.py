@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa import functions
-from isa.dots import dot_f16, dot_f16_prepared, dot_i8, dot_i8_prepared, prepare_f16, prepare_i8
+from isa.dots import Columns, columns_f16, dot_f16, dot_f16_prepared, dot_i8, dot_i8_prepared, prepare_f16, prepare_i8
 from isa.floats import CANONICAL_NAN_F16, CANONICAL_NAN_F32, canonical
 from isa.spec import ElementType
 
@@ -24,8 +24,10 @@ __all__ = [
     "DTYPES",
     "ELEMENTWISE",
     "RUNNING",
+    "Columns",
     "accumulate",
     "apply",
+    "columns_f16",
     "dot_f16",
     "dot_f16_prepared",
     "dot_i8",
@@ -89,8 +91,15 @@ def _to_integer(y: Array, target: np.dtype[Any]) -> Array:
     if y.dtype.kind == "i":
         return y.clip(limits.min, limits.max).astype(target)
     # float64 holds the limits of int32; float32 is enough for those of int8.
-    wide = np.rint(y.astype(np.float32 if target.itemsize == 1 else np.float64))
-    return np.where(np.isnan(wide), 0, np.clip(wide, limits.min, limits.max)).astype(target)
+    wide = np.rint(y.astype(np.float32, copy=False))
+    if target.itemsize > 1:
+        wide = wide.astype(np.float64)
+    wide = np.asarray(np.minimum(np.maximum(wide, limits.min), limits.max))
+    # What a NaN converts to differs between hosts.
+    bad = np.isnan(wide)
+    if bad.any():
+        wide[bad] = 0
+    return wide.astype(target)
 
 
 # Integer arithmetic ---------------------------------------------------------------------------------------------

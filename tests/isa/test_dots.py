@@ -46,8 +46,10 @@ def oracle(a: np.ndarray, w: np.ndarray) -> np.ndarray:
 def check(a: np.ndarray, w: np.ndarray) -> None:
     expected = bits(oracle(a, w))
     assert bits(dot_f16(a, w)) == expected
+    prepared = prepare_f16(w)
+    assert bits(dot_f16_prepared(a, prepared, dots.columns_f16(prepared))) == expected
     # The slow path alone gives the same.
-    assert bits(dots._exact_block(prepare_f16(a), prepare_f16(w))) == expected
+    assert bits(dots._exact_block(prepare_f16(a), prepared)) == expected
 
 
 @settings(max_examples=200, deadline=None)
@@ -183,6 +185,17 @@ def test_infinities_stay_in_their_row_and_column() -> None:
     assert bits(result[np.ix_(rows, columns)]) == bits(clean[np.ix_(rows, columns)])
 
 
+def test_quanta_divide_every_element() -> None:
+    every = halves(np.concatenate([np.arange(0x7C00), np.arange(0x8000, 0xFC00)])).astype(np.float64)
+    quanta = dots.columns_f16(every[None, :]).quanta
+    assert np.array_equal(np.rint(every / quanta), every / quanta)
+    assert set(np.frexp(quanta)[0]) == {0.5}
+    assert quanta.min() == 2.0**-24
+    both = dots.columns_f16(np.array([[0.0, 4.0], [-0.75, 0.0]]))
+    assert both.quanta.tolist() == [2.0**-11, 2.0**-10]
+    assert both.norms.tolist() == [0.75, 4.0]
+
+
 def test_empty_operands() -> None:
     assert dot_f16(np.zeros((0, 5), np.float16), np.zeros((5, 2), np.float16)).shape == (0, 2)
     assert dot_f16(np.zeros((2, 5), np.float16), np.zeros((5, 0), np.float16)).shape == (2, 0)
@@ -213,5 +226,5 @@ def test_odd_sums_near_the_limit_of_float32() -> None:
 def test_depths_that_cannot_be_exact_are_refused() -> None:
     with pytest.raises(ValueError, match="131072 int8 terms"):
         dot_i8(np.zeros((1, 131072), np.int8), np.zeros((131072, 1), np.int8))
-    with pytest.raises(ValueError, match="8193 float16 terms"):
-        dot_f16(np.zeros((1, 8193), np.float16), np.zeros((8193, 1), np.float16))
+    with pytest.raises(ValueError, match="4097 float16 terms"):
+        dot_f16(np.zeros((1, 4097), np.float16), np.zeros((4097, 1), np.float16))
