@@ -39,6 +39,13 @@ class Bursts:
         return self.cycle - self.along
 
 
+def rows_and_elements(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, element 0 … counts[row]-1) for every element of every row, in order."""
+    row = np.repeat(np.arange(len(counts)), counts)
+    start = np.cumsum(counts) - counts
+    return row, np.arange(len(row)) - start[row]
+
+
 def collect_bursts(program: Program) -> Bursts:
     """All bursts of a program whose operations are well formed (`isa.checks_ranges`)."""
     chip = program.chip

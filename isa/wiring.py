@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.bursts import Bursts, collect_bursts
+from isa.bursts import Bursts, collect_bursts, rows_and_elements
 from isa.program import Program
 
 Indices = NDArray[np.int64]
@@ -104,17 +104,10 @@ def resolve(program: Program) -> Wiring:
     )
 
 
-def _ranges(counts: Indices) -> tuple[Indices, Indices]:
-    """(row, index within the row) for `counts[row]` entries of each row, in order."""
-    row = np.repeat(np.arange(len(counts)), counts)
-    start = np.cumsum(counts) - counts
-    return row, np.arange(len(row)) - start[row]
-
-
 def _cut(bursts: Bursts, width: int) -> _Pieces:
     """Cut bursts at each other's ends, stream by stream, and order the pieces along the flow."""
     gapless = bursts.every == 1
-    burst, first = _ranges(np.where(gapless, 1, bursts.count) * (bursts.count > 0))
+    burst, first = rows_and_elements(np.where(gapless, 1, bursts.count) * (bursts.count > 0))
     length = np.where(gapless, bursts.count, 1)[burst]
     diagonal = bursts.diagonal[burst] + first * bursts.every[burst]
     low = int(diagonal.min(initial=0))
@@ -122,7 +115,7 @@ def _cut(bursts: Bursts, width: int) -> _Pieces:
     begin = bursts.stream[burst] * span + (diagonal - low)
     cuts = np.unique(np.concatenate([begin, begin + length]))
     cut = np.searchsorted(cuts, begin)
-    row, index = _ranges(np.searchsorted(cuts, begin + length) - cut)
+    row, index = rows_and_elements(np.searchsorted(cuts, begin + length) - cut)
     place = cut[row] + index
     burst, first = burst[row], first[row] + cuts[place] - begin[row]
     size = np.diff(cuts, append=0)[place]
