@@ -34,14 +34,14 @@ def list_chips(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"chips": rows}, indent=2))
         return
-    click.echo(
-        f"{'chip':10} {'GHz':>5} {'lanes':>6} {'streams':>8} {'planes':>7} {'SRAM MiB':>9} {'RRAM MiB':>9} {'peak i8 Tops':>13}"
-    )
+    titles = ("chip", "GHz", "lanes", "streams", "planes", "SRAM MiB", "RRAM MiB", "peak i8 Tops")
+    layout = "{:10} {:>5} {:>6} {:>8} {:>7} {:>9} {:>9} {:>13}"
+    click.echo(layout.format(*titles))
     for row in rows:
-        click.echo(
-            f"{row['name']:10} {row['clock_ghz']:5g} {row['lanes']:6} {row['streams']:>3} + {row['streams']:<2} {row['mxm_planes']:7} "
-            f"{row['sram_bytes'] / MIB:9.4g} {row['rram_bytes'] / MIB:9.4g} {row['peak_i8_tops']:13.4g}"
-        )
+        streams = f"{row['streams']} + {row['streams']}"
+        mebibytes = [f"{row[key] / MIB:.4g}" for key in ("sram_bytes", "rram_bytes")]
+        counts = (f"{row['clock_ghz']:g}", row["lanes"], streams, row["mxm_planes"])
+        click.echo(layout.format(row["name"], *counts, *mebibytes, f"{row['peak_i8_tops']:.4g}"))
 
 
 @chip.command("show")

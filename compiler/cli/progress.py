@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Timer
 from typing import TypeVar
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def working(label: str) -> Iterator[None]:
+def working(label: str) -> Generator[None]:
     """A spinner beside work of unknown length."""
     if not sys.stderr.isatty():
         yield

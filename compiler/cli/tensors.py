@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compiler.cli.output_files import write_file
 from isa.errors import DataFault, Location
 from isa.layout import NUMPY_TYPES
-from isa.program import Symbol
+from isa.program import Program, Symbol
 
 Array = NDArray[np.generic]
 _NPY_MAGIC = b"\x93NUMPY"
@@ -54,17 +54,6 @@ def read_npy(path: Path) -> Array:
         raise DataFault(f"the .npy file is damaged: {error}", Location(str(path))) from None
 
 
-def require_names(given: Iterable[str], symbols: Sequence[Symbol]) -> None:
-    """Raise DataFault unless exactly the inputs of the program are given."""
-    names, wanted = set(given), {s.name for s in symbols}
-    if names == wanted:
-        return
-    parts = [("missing", sorted(wanted - names)), ("unknown", sorted(names - wanted))]
-    problem = "; ".join(f"{what}: {', '.join(which)}" for what, which in parts if which)
-    inputs = ", ".join(f"{s.name}: {s.type}{list(s.shape)}" for s in symbols) or "none"
-    raise DataFault(f"the inputs given are not those of the program ({problem})", hint=f"inputs of the program are {inputs}")
-
-
 def _shaped(array: Array, symbol: Symbol, calls: int, path: Path) -> Array:
     """The array as [calls, …shape] of the symbol's type; one tensor serves every call. Raises DataFault."""
     expected = NUMPY_TYPES[symbol.type]
@@ -83,11 +72,20 @@ def _shaped(array: Array, symbol: Symbol, calls: int, path: Path) -> Array:
     raise DataFault(f"input '{symbol.name}' has shape {list(array.shape)}, expected {wanted}", Location(str(path)))
 
 
-def read_inputs(files: Mapping[str, Path], symbols: Sequence[Symbol], calls: int) -> list[dict[str, Array]]:
-    """The inputs of each call. A file holds one tensor for all calls or, stacked, one a call. Raises DataFault."""
-    require_names(files, symbols)
-    stacked = {s.name: _shaped(read_npy(files[s.name]), s, calls, files[s.name]) for s in symbols}
-    return [{name: array[call] for name, array in stacked.items()} for call in range(calls)]
+def read_inputs(files: Mapping[str, Path]) -> dict[str, Array]:
+    """The arrays of all input files. Raises DataFault."""
+    return {name: read_npy(path) for name, path in files.items()}
+
+
+def split_calls(arrays: Mapping[str, Array], files: Mapping[str, Path], program: Program, calls: int) -> list[dict[str, Array]]:
+    """The inputs of each call. A file holds one tensor for all calls or, stacked, one a call. Raises DataFault.
+
+    Names are left to the device, which says of all of them at once what is missing or unknown.
+    """
+    symbols = {s.name: s for s in program.symbols if s.role == "input"}
+    stacked = {name: _shaped(array, symbols[name], calls, files[name]) for name, array in arrays.items() if name in symbols}
+    unknown = {name: array for name, array in arrays.items() if name not in symbols}
+    return [{name: array[call] for name, array in stacked.items()} | unknown for call in range(calls)]
 
 
 def npy_bytes(array: Array) -> bytes:

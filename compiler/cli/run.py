@@ -1,0 +1,61 @@
+"""`lockstep run`: a program on the simulated chip."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sim.device import Machine
+
+
+@click.command()
+@click.argument("source", metavar="PROGRAM", type=click.Path(path_type=Path))
+@click.option("--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="An input of the program; one option an input.")
+@click.option("--output", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Write each output to DIR/NAME.npy.")
+@click.option("--machine", type=click.Choice(["fast", "reference"]), default="fast", help="Simulator [fast].")
+@click.option("--calls", type=click.IntRange(1), default=1, help="Call the program that often; states live from call to call.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def run(source: Path, inputs: tuple[str, ...], folder: Path | None, machine: Machine, calls: int, as_json: bool) -> None:
+    """Run a program file (.lbin) or assembly text (.lasm): exact in cycles and in bits.
+
+    With --calls N an input file may hold N tensors, stacked along a new first axis; outputs are stacked the same way.
+
+    \b
+    lockstep run model.lbin --input x=x.npy --output results
+    lockstep run counter.lbin --input step=steps.npy --calls 10 --json
+    lockstep run by-hand.lasm --machine reference
+    """
+    from compiler.cli import measures, tensors
+    from compiler.cli.output_files import require_folder
+    from compiler.cli.progress import tracked
+    from compiler.session import Device, performance, read_program
+    from isa.checker import require_valid
+
+    files = tensors.parse_assignments(inputs)
+    if folder:
+        require_folder(folder)
+    program = read_program(source)
+    each = tensors.split_calls(tensors.read_inputs(files), files, program, calls)
+    require_valid(program)
+    begun = time.perf_counter()
+    device = Device(program, machine)
+    results = [device.run(given) for given in tracked(each, calls, "running")]
+    seconds = time.perf_counter() - begun
+    outputs = tensors.stack_calls([result.outputs for result in results])
+    if folder:
+        tensors.write_outputs(folder, outputs)
+    values = performance(program, results[-1]) | {"calls": calls, "machine": machine, "simulate_seconds": seconds}
+    values["outputs"] = tensors.describe_outputs(outputs)
+    if as_json:
+        measures.print_json(values)
+        return
+    click.echo(measures.describe_cycles(values))
+    click.echo(measures.describe_use(values))
+    click.echo(f"simulated {calls} call{'s' if calls > 1 else ''} in {seconds:.2f} s on the {machine} machine")
+    for name, facts in values["outputs"].items():
+        place = f"  {folder / name}.npy" if folder else ""
+        click.echo(f"  {name}: {facts['dtype']}{facts['shape']} sha256 {facts['sha256'][:16]}{place}")
