@@ -29,34 +29,38 @@ def planes_held(op: Operation, unit: Unit, chip: Chip) -> tuple[Unit, ...]:
 
 @dataclass(slots=True)
 class Weights:
-    """A buffer of weights. Rows that nothing has loaded are zero and cannot be fed to."""
+    """A buffer of weights: all of one mode. Rows that nothing has loaded are zero and cannot be fed to."""
 
     lanes: int
-    values: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
-    """[lanes, lanes] by mode."""
-    row_mode: list[str] = field(default_factory=list[str])
-    """The mode in which each row was loaded last, "" for never."""
+    mode: str = ""
+    """Mode of the loads so far, "" before the first."""
+    values: NDArray[Any] | None = None
+    """[lanes, lanes]; the even plane of a pair has those of the f16 and i8f16 modes."""
+    loaded: set[int] = field(default_factory=set[int])
+    """Rows that a load has brought; a column brings every row."""
 
-    def __post_init__(self) -> None:
-        self.row_mode = [""] * self.lanes
+    @property
+    def depth(self) -> int:
+        """Rows 0 … depth-1 are there."""
+        return next(row for row in range(self.lanes + 1) if row not in self.loaded)
 
-    def of_mode(self, mode: str) -> NDArray[Any]:
-        if mode not in self.values:
-            self.values[mode] = np.zeros((self.lanes, self.lanes), np.float16 if mode == "f16" else np.int8)
-        return self.values[mode]
+    def array(self) -> NDArray[Any]:
+        if self.values is None:
+            self.values = np.zeros((self.lanes, self.lanes), np.float16 if self.mode == "f16" else np.int8)
+        return self.values
 
 
 @dataclass(slots=True)
 class _Plane:
     shadow: Weights
     active: Weights
-    entries: dict[int, NDArray[Any]] = field(default_factory=dict[int, NDArray[Any]])
+    sums: dict[int, NDArray[Any]] = field(default_factory=dict[int, NDArray[Any]])
     """Accumulator entries [lanes] that are not empty."""
-    filled: set[int] = field(default_factory=set[int])
-    """Entries that will not be empty once the feeds dispatched so far are through."""
+    held: dict[int, bool] = field(default_factory=dict[int, bool])
+    """Entries that will not be empty once the feeds dispatched so far are through; whether they hold integers."""
     loads_until: int = 0
     """From this cycle on no load dispatched so far is under way."""
-    swap_until: int = -1
+    swap_until: int = 0
     """From this cycle on loads may follow the last swap."""
 
 
@@ -71,57 +75,68 @@ class Planes:
         return [self._planes[p.name] for p in planes_held(op, self._chip.slots[op.slot].unit, self._chip)]
 
     def begin_load(self, op: Operation, cycle: int, latency: int, report: Report) -> None:
+        """Check a load's dispatch."""
+        mode = mode_name(op)
         for plane in self._held(op):
             if cycle < plane.swap_until:
                 report(f"a swap is under way until cycle {plane.swap_until}")
+            if plane.shadow.mode not in ("", mode):
+                report(f"loads mode {mode}, but the shadow buffer already holds mode {plane.shadow.mode}")
+            plane.shadow.mode = plane.shadow.mode or mode
             plane.loads_until = max(plane.loads_until, cycle + latency)
 
     def end_load(self, op: Operation, first: int, vectors: NDArray[Any]) -> None:
         """Install vectors [n, lanes] from row (column) `first` on."""
-        mode, transposed = mode_name(op), bool(op.get("transposed"))
+        transposed = bool(op.get("transposed"))
         held = self._held(op)
-        install(held[0].shadow.of_mode(mode), first, vectors, transposed)
-        rows = range(self._chip.lanes) if transposed else range(first, first + len(vectors))
+        install(held[0].shadow.array(), first, vectors, transposed)
         for plane in held:
-            for row in rows:
-                plane.shadow.row_mode[row] = mode
+            plane.shadow.loaded.update(range(self._chip.lanes) if transposed else range(first, first + len(vectors)))
 
     def begin_swap(self, op: Operation, cycle: int, latency: int, report: Report) -> None:
+        """Check a swap's dispatch."""
+        mode = mode_name(op)
         for plane in self._held(op):
+            if cycle < plane.swap_until:
+                report(f"the swap before is under way until cycle {plane.swap_until}")
             if cycle < plane.loads_until:
                 report(f"a load is under way until cycle {plane.loads_until}")
+            if plane.shadow.mode not in ("", mode):
+                report(f"swaps in mode {mode}, but the shadow buffer holds mode {plane.shadow.mode}")
             plane.swap_until = cycle + latency
 
     def end_swap(self, op: Operation) -> None:
+        """The shadow becomes active; a new, empty shadow takes its place."""
         for plane in self._held(op):
             _, plane.active = exchange(plane.shadow, plane.active)
             plane.shadow = Weights(self._chip.lanes)
 
     def begin_feed(self, op: Operation, element: int, report: Report) -> Weights:
         """Check a feed's dispatch and return the weights that it uses."""
-        mode, depth, held = mode_name(op), op.get("depth"), self._held(op)
-        modes = [m for plane in held for m in plane.active.row_mode[:depth]]
-        wrong = next((i % depth for i, m in enumerate(modes) if m != mode), None)
-        if wrong is not None:
-            found = next(m for m in modes if m != mode)
-            report(f"row {wrong} of the active weights " + (f"has mode {found}, not {mode}" if found else "was never loaded"))
-        entry, filled = op.get("acc") + element, held[0].filled
-        if not op.get("fresh") and entry not in filled:
-            report(f"adds to accumulator entry {entry}, which is empty")
-        if op.result is None:
-            filled.add(entry)
-        else:
-            filled.discard(entry)
-        return held[0].active
+        mode, depth, entry = mode_name(op), op.get("depth"), op.get("acc") + element
+        for plane in self._held(op):
+            weights = plane.active
+            if weights.mode != mode:
+                found = f"has mode {weights.mode}" if weights.mode else "is empty"
+                report(f"needs weights of mode {mode}; the active buffer {found}")
+            elif weights.depth < depth:
+                report(f"needs rows 0 to {depth - 1} of the weights; row {weights.depth} was never loaded")
+            if not op.get("fresh") and plane.held.get(entry) != (mode == "i8"):
+                report(f"adds to accumulator entry {entry}, which holds no such sum")
+            if op.result is None:
+                plane.held[entry] = mode == "i8"
+            else:
+                plane.held.pop(entry, None)
+        return self._held(op)[0].active
 
     def end_feed(self, op: Operation, element: int, weights: Weights, activations: NDArray[Any]) -> NDArray[Any]:
         """The sum [1, lanes] after activations [1, lanes] were added to the element's accumulator entry."""
         mode, plane = mode_name(op), self._held(op)[0]
-        total = product(mode, activations, weights.of_mode(mode), op.get("depth"))
+        total = product(mode, activations, weights.array(), op.get("depth"))
         entry = op.get("acc") + element
-        if not op.get("fresh") and entry in plane.entries:
-            total = accumulate(plane.entries[entry], total)
-        plane.entries[entry] = total
+        if not op.get("fresh") and entry in plane.sums:
+            total = accumulate(plane.sums[entry], total)
+        plane.sums[entry] = total
         if op.result is not None:
-            del plane.entries[entry]
+            del plane.sums[entry]
         return total

@@ -146,9 +146,11 @@ class ReferenceMachine:
             self.counters.cycles = self.cycle
         started = [self._start(number) for number in self._starts.pop(self.cycle, ())]
         due = self._dispatches.pop(self.cycle, []) + [element for element in started if element is not None]
-        for element in sorted(due, key=lambda e: (e.active.slot.index, e.active.number)):
+        # Swaps first: a load dispatched in a swap's cycle finds it under way.
+        due.sort(key=lambda e: (e.active.op.mnemonic != "swap", e.active.slot.index, e.active.number))
+        for element in due:
             self._dispatch(element)
-        self._check_load_streams()
+        self._check_load_streams(due)
         for element in self._operands.pop(self.cycle, ()):
             self._read_operands(element)
         if self._violations:
@@ -249,16 +251,18 @@ class ReferenceMachine:
         if self.chip.rram is not None and self.chip.units[unit].kind == "rram":
             self.counters.add_bank_reads(unit, address % self.chip.rram.banks)
 
-    def _check_load_streams(self) -> None:
-        """At most `load_streams` different byte streams are loaded at one position in one cycle."""
-        loaded: dict[int, set[tuple[str, int]]] = defaultdict(set)
-        loads = (e for e in self._operands.get(self.cycle, ()) if e.active.op.mnemonic == "load")
-        for element in sorted(loads, key=lambda e: (e.active.slot.index, e.active.number)):
-            streams = loaded[element.active.slot.unit.position]
-            streams.update((b.direction, b.index) for b in element.active.reads if element.index < b.count)
-            if len(streams) > self.chip.mxm.load_streams:
-                limit = self.chip.mxm.load_streams
-                self._report(element.active)(f"{len(streams)} streams are loaded here at once; the limit is {limit}")
+    def _check_load_streams(self, dispatched: list[_Element]) -> None:
+        """At most `load_streams` different byte streams are loaded at one position by loads dispatched in one cycle."""
+        loads: dict[int, list[_Element]] = defaultdict(list)
+        for element in dispatched:
+            if element.active.op.mnemonic == "load":
+                loads[element.active.slot.unit.position].append(element)
+        limit = self.chip.mxm.load_streams
+        for together in loads.values():
+            used = {(b.direction, b.index) for e in together for b in e.active.reads if e.index < b.count}
+            if len(used) > limit:
+                first = min(together, key=lambda e: e.active.number)
+                self._report(first.active)(f"{len(used)} streams are loaded here at once; the limit is {limit}")
 
     # Operands --------------------------------------------------------------------------------------------------------
 
