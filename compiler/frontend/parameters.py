@@ -1,0 +1,131 @@
+"""Parameter files: .npz, .npy and .safetensors, one key at a time, checked against the declaration."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from contextlib import ExitStack
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from compiler.dialects.graph_shapes import Tensor
+from isa.errors import DataFault
+from isa.layout import NUMPY_TYPES
+
+SUFFIXES = (".npz", ".npy", ".safetensors")
+DAMAGE = (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError, NotImplementedError)
+"""What the readers of the three formats raise for a file that is not one."""
+
+
+class _File(Protocol):
+    """An open file. `keys` is None where arrays have no names."""
+
+    keys: tuple[str, ...] | None
+
+    def read(self, key: str) -> NDArray[np.generic]: ...
+
+
+class ParameterFiles:
+    """The files of one source, opened once. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, _File] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> ParameterFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def read(self, name: str, key: str, kind: Tensor) -> NDArray[np.generic]:
+        """The array of a key, of exactly this type and shape. Raises DataFault without a place."""
+        file = self._file(name)
+        if file.keys is not None and key not in file.keys:
+            near = get_close_matches(key, file.keys, n=1)
+            listed = ", ".join(file.keys[:20]) + (f", … ({len(file.keys)} in all)" if len(file.keys) > 20 else "")
+            raise DataFault(
+                f"'{name}' has no key '{key}'",
+                notes=(f"its keys are {listed}" if file.keys else "it has no keys at all",),
+                hint=f'did you mean "{near[0]}"? write: as "{near[0]}"' if near else "",
+            )
+        try:
+            array = file.read(key)
+        except (*DAMAGE, OSError, MemoryError) as error:
+            raise DataFault(f"'{name}' is damaged at key '{key}': {_reason(error)}") from None
+        wanted = NUMPY_TYPES[kind.type]
+        if array.dtype.newbyteorder("<") != wanted or array.shape != kind.shape:
+            found = f"{array.dtype} {list(array.shape)}"
+            hint = "" if array.dtype.newbyteorder("<") == wanted else f"store it as {wanted.name}"
+            raise DataFault(f"'{key}' in '{name}' is {found}; declared is {kind} ({wanted.name})", hint=hint)
+        return array.astype(wanted, copy=False)
+
+    def _file(self, name: str) -> _File:
+        if name not in self._open:
+            path = self._folder / name
+            if path.suffix not in SUFFIXES:
+                raise DataFault(f"'{name}' is no parameter file; its name must end in {', '.join(SUFFIXES)}")
+            try:
+                self._open[name] = _opened(path, self._stack)
+            except FileNotFoundError:
+                raise DataFault(f"there is no file '{name}'", notes=(f"looked in {self._folder}",)) from None
+            except (*DAMAGE, OSError) as error:
+                raise DataFault(f"cannot read '{name}': {_reason(error)}") from None
+        return self._open[name]
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _opened(path: Path, stack: ExitStack) -> _File:
+    if path.suffix == ".npz":
+        return _Npz(path, stack)
+    return _Npy(path) if path.suffix == ".npy" else _Safetensors(path, stack)
+
+
+class _Npz:
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._data: Any = stack.enter_context(np.load(stack.enter_context(path.open("rb")), allow_pickle=False))
+        if not hasattr(self._data, "files"):
+            raise ValueError("it is a single array, not an archive")
+        self.keys: tuple[str, ...] | None = tuple(cast(list[str], self._data.files))
+
+    def read(self, key: str) -> NDArray[np.generic]:
+        array = self._data[key]
+        if not isinstance(array, np.ndarray):
+            raise ValueError("not an array")
+        return cast(NDArray[np.generic], array)
+
+
+class _Npy:
+    """One array. It answers to any key, since the file has no names."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as stream:
+            self._array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
+        self.keys: tuple[str, ...] | None = None
+
+    def read(self, key: str) -> NDArray[np.generic]:
+        return self._array
+
+
+class _Safetensors:
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        with path.open("rb"):
+            self._data: Any = stack.enter_context(cast(Any, safe_open)(str(path), framework="numpy"))
+        self.keys: tuple[str, ...] | None = tuple(sorted(cast(list[str], self._data.keys())))
+
+    def read(self, key: str) -> NDArray[np.generic]:
+        kind = str(self._data.get_slice(key).get_dtype())
+        if kind not in ("I8", "I32", "F16", "F32", "I64", "F64", "U8", "I16", "BOOL"):
+            raise ValueError(f"its type {kind} has no NumPy counterpart")
+        return cast(NDArray[np.generic], self._data.get_tensor(key))
