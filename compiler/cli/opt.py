@@ -1,0 +1,101 @@
+"""`lockstep-opt`: any passes over IR text, for tests and for looking inside.
+
+Exit 0: good. 1: the text, a pass or its options are at fault, with one message. 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, ClassVar
+
+from safetensors import SafetensorError
+from safetensors.numpy import load
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError
+from xdsl.xdsl_opt_main import xDSLOptMain
+
+from compiler.context import LockstepContext
+from compiler.passes import DIALECTS, PASSES
+from isa.chip import load_chip
+from isa.errors import DataFault, Location, SyntaxFault, ToolchainError
+
+
+class LockstepOptMain(xDSLOptMain):
+    """xDSL's driver with the dialects and passes of Lockstep, a chip and weights."""
+
+    version_format: ClassVar[str] = "lockstep-opt on xdsl {xdsl_version}"
+
+    def __init__(self, args: Sequence[str] | None = None) -> None:
+        super().__init__("Run passes over IR text.", args)
+        chip = load_chip(self.args.chip) if self.args.chip else None
+        context = LockstepContext(chip=chip)
+        context.__dict__.update(self.ctx.__dict__)
+        self.ctx = context
+        if self.args.weights:
+            _load_weights(self.args.weights, context)
+
+    def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
+        super().register_all_arguments(arg_parser)
+        arg_parser.add_argument("--chip", help="preset or TOML file, for passes that need a chip")
+        arg_parser.add_argument("--weights", help="safetensors file with the arrays that digests stand for, under any names")
+
+    def register_all_dialects(self) -> None:
+        super().register_all_dialects()
+        for name, factory in DIALECTS.items():
+            self.ctx.register_dialect(name, factory)
+
+    def register_all_passes(self) -> None:
+        super().register_all_passes()
+        for name, factory in PASSES.items():
+            self.register_pass(name, factory)
+
+    def parse_chunk(self, chunk: IO[bytes], file_extension: str, start_offset: int = 0) -> ModuleOp | None:
+        try:
+            return super().parse_chunk(chunk, file_extension, start_offset)
+        except (ParseError, DiagnosticException):
+            raise
+        except Exception as error:
+            # xDSL's parser lets errors of attribute constructors (a number out of range, bytes of a wrong length) through.
+            raise SyntaxFault(f"this is not IR text: {error}", Location(self.get_input_name())) from error
+
+
+def _load_weights(path: str, context: LockstepContext) -> None:
+    try:
+        for array in load(Path(path).read_bytes()).values():
+            context.weights.add(array)
+    except (OSError, SafetensorError) as error:
+        raise DataFault(f"cannot read the weights: {error}", Location(path)) from None
+
+
+def describe(error: BaseException) -> str:
+    """One message without the printed module that xDSL attaches to verification errors, but with the operation at fault."""
+    if isinstance(error, ToolchainError):
+        return error.render()
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: error: {error.strerror}" if error.filename else f"error: {error.strerror}"
+    text = str(error).strip()
+    place = [line for note in getattr(error, "__notes__", ()) for line in _marked(note)]
+    return "\n".join([text if text.startswith("error") else f"error: {text}", *place])
+
+
+def _marked(note: str) -> list[str]:
+    """The line above the first carets of an excerpt."""
+    lines = note.splitlines()
+    carets = [i for i, line in enumerate(lines) if "^^" in line]
+    return [f"note: {lines[carets[0] - 1].strip()}"] if carets and carets[0] else []
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run, and turn every fault of the input into one message and exit status 1."""
+    try:
+        tool = LockstepOptMain(args)
+    except (ArgSpecParseError, ValueError, ToolchainError) as error:
+        # xDSL reports a pass or an option that does not exist as a ValueError.
+        sys.exit(describe(error))
+    try:
+        tool.run()
+    except (ArgSpecParseError, DiagnosticException, ParseError, ToolchainError, OSError) as error:
+        sys.exit(describe(error))

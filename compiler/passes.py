@@ -1,0 +1,37 @@
+"""Every pass and every dialect by name. A module is imported when its pass or dialect is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from xdsl.ir import Dialect
+from xdsl.passes import ModulePass
+
+
+def _dialect(module: str, name: str) -> Callable[[], Dialect]:
+    def load() -> Dialect:
+        return getattr(import_module(f"compiler.dialects.{module}"), name)
+
+    return load
+
+
+def _from(module: str, name: str) -> Callable[[], type[ModulePass]]:
+    def load() -> type[ModulePass]:
+        return getattr(import_module(f"compiler.{module}"), name)
+
+    return load
+
+
+PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "set-precision": _from("transforms.set_precision", "SetPrecisionPass"),
+    "decompose": _from("transforms.decompose", "DecomposePass"),
+    "canonicalize-graph": _from("transforms.canonicalize_graph", "CanonicalizeGraphPass"),
+    "fold-constants": _from("transforms.fold_constants", "FoldConstantsPass"),
+    "common-subexpressions": _from("transforms.common_subexpressions", "CommonSubexpressionsPass"),
+}
+"""In the order in which the default pipeline first uses them."""
+
+DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "graph": _dialect("graph", "Graph"),
+}

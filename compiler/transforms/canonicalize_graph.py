@@ -1,0 +1,157 @@
+"""`canonicalize-graph`: the same program with less in it.
+
+Needs any graph program; leaves one without dead operations, without movement that moves nothing, without pairs of
+movements or exact conversions that one can do, and with transposed right operands read transposed by their product. Every
+rule keeps every bit, so rules on floats ask whether a NaN with a payload could get in: operations that compute give
+canonical NaNs, tensors from outside need not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+
+from compiler.dialects import graph
+from compiler.dialects.graph_program import main_block
+from compiler.dialects.graph_types import tensor_of
+from compiler.transforms.emitter import Emitter, erase_dead, replace
+from isa.spec import ElementType
+
+EXACT: set[tuple[ElementType, ElementType]] = {("i8", "f16"), ("i8", "i32"), ("i8", "f32"), ("f16", "f32")}
+"""Conversions that lose nothing."""
+
+COMPUTING = (
+    graph.UnaryOp, graph.BinaryOp, graph.WhereOp, graph.CastOp, graph.DequantizeOp, graph.ReduceOp, graph.MatmulOp,
+    graph.SoftmaxOp, graph.LayerNormOp, graph.RmsNormOp,
+)  # fmt: skip
+"""Operations whose float results have canonical NaNs only."""
+
+
+def _canonical(value: SSAValue) -> bool:
+    return tensor_of(value).type[0] == "i" or isinstance(value.owner, COMPUTING)
+
+
+def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
+    """A conversion to the same type; a conversion of an exact conversion."""
+    to = op.tensor.type
+    if tensor_of(op.x).type == to:
+        return op.x
+    inner = op.x.owner
+    if not isinstance(inner, graph.CastOp):
+        return None
+    source = tensor_of(inner.x).type
+    if (source, inner.tensor.type) not in EXACT or (source == to and not _canonical(inner.x)):
+        return None
+    return emit.cast(inner.x, to)
+
+
+def _reshape(op: graph.ReshapeOp, emit: Emitter) -> SSAValue | None:
+    if tensor_of(op.x) == op.tensor:
+        return op.x
+    inner = op.x.owner
+    return emit.add(graph.ReshapeOp(inner.x, op.tensor.shape)) if isinstance(inner, graph.ReshapeOp) else None
+
+
+def _transpose(op: graph.TransposeOp, emit: Emitter) -> SSAValue | None:
+    order = op.permutation.get_values()
+    if list(order) == sorted(order):
+        return op.x
+    inner = op.x.owner
+    if not isinstance(inner, graph.TransposeOp):
+        return None
+    first = inner.permutation.get_values()
+    return emit.add(graph.TransposeOp(inner.x, [first[axis] for axis in order]))
+
+
+def _slice(op: graph.SliceOp, emit: Emitter) -> SSAValue | None:
+    if tensor_of(op.x) == op.tensor:
+        return op.x
+    inner = op.x.owner
+    if not isinstance(inner, graph.SliceOp):
+        return None
+    steps = inner.strides.get_values()
+    starts = zip(inner.offsets.get_values(), op.offsets.get_values(), steps, strict=True)
+    offsets = [outer + offset * step for outer, offset, step in starts]
+    strides = [a * b for a, b in zip(steps, op.strides.get_values(), strict=True)]
+    return emit.add(graph.SliceOp(inner.x, offsets, op.sizes.get_values(), strides))
+
+
+def _identity(op: graph.PadOp | graph.BroadcastOp, emit: Emitter) -> SSAValue | None:
+    return op.x if tensor_of(op.x) == op.tensor else None
+
+
+def _concat(op: graph.ConcatOp, emit: Emitter) -> SSAValue | None:
+    return op.parts[0] if len(op.parts) == 1 else None
+
+
+def _matmul(op: graph.MatmulOp, emit: Emitter) -> SSAValue | None:
+    """A right operand whose last two axes were swapped is read from before the swap."""
+    inner = op.b.owner
+    if not isinstance(inner, graph.TransposeOp):
+        return None
+    order = list(inner.permutation.get_values())
+    rank = len(order)
+    if order != [*range(rank - 2), rank - 1, rank - 2]:
+        return None
+    op.operands[1] = inner.x
+    op.transpose_b = None if op.transpose_b else UnitAttr()
+    return op.result
+
+
+def _elementwise(op: graph.BinaryOp | graph.WhereOp, emit: Emitter) -> SSAValue | None:
+    """An operand that was broadcast first is broadcast by the operation itself, where the others give the shape."""
+    shapes = [tensor_of(operand).shape for operand in op.operands]
+    for i, operand in enumerate(op.operands):
+        inner = operand.owner
+        if isinstance(inner, graph.BroadcastOp) and any(s == op.tensor.shape for j, s in enumerate(shapes) if j != i):
+            op.operands[i] = inner.x
+            return op.results[0]
+    return None
+
+
+Rule = Callable[[Any, Emitter], SSAValue | None]
+
+RULES: dict[type[Operation], Rule] = {
+    graph.CastOp: _cast,
+    graph.ReshapeOp: _reshape,
+    graph.TransposeOp: _transpose,
+    graph.SliceOp: _slice,
+    graph.PadOp: _identity,
+    graph.BroadcastOp: _identity,
+    graph.ConcatOp: _concat,
+    graph.MatmulOp: _matmul,
+    graph.BinaryOp: _elementwise,
+    graph.WhereOp: _elementwise,
+}
+"""What to use instead of an operation; its own result if it was changed in place; None if there is nothing to do."""
+
+
+def _simplify(op: Operation) -> bool:
+    rule = RULES.get(type(op))
+    value = rule(op, Emitter.before(op)) if rule else None
+    if value is None:
+        return False
+    if value is not op.results[0]:
+        replace(op, value)
+    return True
+
+
+@dataclass(frozen=True)
+class CanonicalizeGraphPass(ModulePass):
+    """Simplify until nothing changes. Inputs and states stay even if unused: they are the program's interface."""
+
+    name = "canonicalize-graph"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        block = main_block(op)
+        changed = True
+        while changed:
+            # No short circuit: each sweep visits every operation.
+            changed = any([_simplify(operation) for operation in list(block.ops)])
+            changed = erase_dead(list(block.ops), (graph.GraphOp, graph.ConstantOp, graph.ParamOp)) or changed
