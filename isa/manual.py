@@ -135,9 +135,9 @@ Operation, from bit 0 upwards:
 {_table(["part", "bits", "width"], rows)}
 
 then {OPERAND_BITS} bits for each source and result of the instruction, then {IMMEDIATE_BITS} bits for the immediate
-where the instruction may have one, then the fields in the order of its row below. An operand is, from its lowest bit: present (1 bit), immediate (1),
-westward (1), number (5), type (2: {types}). One that is absent is all zero; an immediate has the first two bits set and no
-others. A type takes so many streams: {widths}."""
+where the instruction may have one, then the fields in the order of its row below. An operand is, from its lowest bit:
+present (1 bit), immediate (1), westward (1), number (5), type (2: {types}). One that is absent is
+all zero; an immediate has the first two bits set and no others. A type takes so many streams: {widths}."""
 
 
 def _operand(operand: Operand) -> str:
