@@ -1,0 +1,33 @@
+"""Modules that tests of several folders share, as fixtures: `hand_programs` and `mutations`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def load_beside(name: str) -> ModuleType:
+    """The module `name`.py of this folder."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their own module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def hand_programs() -> ModuleType:
+    """Small legal programs and the means to write more."""
+    return load_beside("hand_programs")
+
+
+@pytest.fixture(scope="session")
+def mutations() -> ModuleType:
+    """`mutants(program)` and `survivors(program, check)`."""
+    return load_beside("mutations")
