@@ -1,0 +1,125 @@
+"""`lockstep compile`: a source file to a program file, or to any stage on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from compiler.session import Precision
+    from isa.chip import Chip
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+IR_STAGES = ("graph", "flow", "scheduled")
+STAGES = (*IR_STAGES, "lasm")
+PRECISIONS = ("f32", "f16", "i8f16")
+
+
+def compile_options(command: Command) -> Command:
+    """The options of every command that compiles: chip, precision, passes."""
+    for option in (
+        click.option("--passes", metavar="PIPELINE", help="Run these passes instead of the default pipeline."),
+        click.option("--precision", type=click.Choice(PRECISIONS), default="f32", help="Of f32 products left open [f32]."),
+        click.option("--chip", default="lpu-rram", show_default=True, help="A name from `lockstep chip list` or a .toml file."),
+    ):
+        command = option(command)
+    return command
+
+
+def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from compiler.pipeline import DEFAULT_PIPELINE
+
+        click.echo(DEFAULT_PIPELINE)
+        ctx.exit()
+
+
+@click.command("compile")
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.option("-o", "output", metavar="FILE", type=click.Path(path_type=Path), help="Where to write [SRC.lbin in this folder].")
+@compile_options
+@click.option("--emit", type=click.Choice(STAGES), help="Print this stage (or write it to -o) instead of a program file.")
+@click.option("--report", metavar="R.json", type=click.Path(path_type=Path), help="Write what bounds the program.")
+@click.option("--print-pipeline", is_flag=True, is_eager=True, expose_value=False, callback=_print_pipeline, help="And exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def compile_command(
+    source: Path,
+    output: Path | None,
+    chip: str,
+    precision: Precision,
+    passes: str | None,
+    emit: str | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile a tensor program. Its exact latency is known, and every rule of the chip proved, before anything runs.
+
+    \b
+    lockstep compile model.lks -o model.lbin --report model.json
+    lockstep compile model.lks --chip tiny --emit lasm
+    lockstep compile model.lks --emit graph | lockstep opt -p canonicalize-graph
+    """
+    from compiler.cli import measures
+    from compiler.cli.output_files import require_file, write_file
+    from compiler.cli.progress import working
+    from compiler.session import compile_file, performance
+    from isa.chip import load_chip
+    from isa.container import program_bytes
+
+    target = load_chip(chip)
+    if emit and as_json:
+        raise click.UsageError("--emit prints a stage, --json an object: choose one")
+    if emit is None:
+        output = output or Path(source.with_suffix(".lbin").name)
+    for path in (output, report):
+        if path:
+            require_file(path)
+    if emit in IR_STAGES:
+        with working("compiling"):
+            text = _stage_text(source, target, precision, passes, emit)
+        _emit(text, output)
+        return
+    with working("compiling"):
+        compiled = compile_file(source, target, precision, passes)
+    program = compiled.program
+    values = performance(program) | {"compile_seconds": compiled.seconds, "chip": target.name}
+    values |= {"operations": len(program.operations), "facts": program.facts}
+    if report:
+        measures.write_json(report, values)
+    if emit == "lasm":
+        from isa.disasm import disassemble
+
+        _emit(disassemble(program), output)
+        return
+    assert output is not None
+    data = program_bytes(program)
+    write_file(output, data)
+    if as_json:
+        measures.print_json(values | {"program": str(output), "program_bytes": len(data)})
+        return
+    click.echo(measures.describe_cycles(values))
+    click.echo(f"{output}: {len(program.operations):,} operations, {len(data):,} bytes, compiled in {compiled.seconds:.2f} s")
+
+
+def _stage_text(source: Path, chip: Chip, precision: Precision, passes: str | None, stage: str) -> str:
+    """The IR of a stage as text."""
+    from compiler.session import declare
+
+    module, weights = declare(source, chip, precision)
+    if stage != "graph":
+        from compiler.pipeline import lower_to
+
+        lower_to(stage, module, weights, chip, passes)
+    return str(module) + "\n"
+
+
+def _emit(text: str, output: Path | None) -> None:
+    from compiler.cli.output_files import write_file
+
+    if output:
+        write_file(output, text.encode())
+    else:
+        click.echo(text, nl=False)

@@ -1,0 +1,177 @@
+"""The library door: compile a source file, run the program, compare it with the reference evaluation.
+
+compiled = compile_file(Path("model.lks"), load_chip("lpu-rram"))
+result = Device(compiled.program).run({"x": x})             # arrays in and out by name, states live on
+results = run_and_compare(compiled, [{"x": x}], ["fast"])   # raises PromiseFault unless cycles and bits are as promised
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.asm import read_assembly
+from isa.chip import Chip
+from isa.container import load_program
+from isa.errors import DataFault, Location, ToolchainError
+from isa.program import Program
+from isa.timing import program_cycles
+from sim.device import Device, Machine, Result
+
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
+    from compiler.weights import WeightStore
+
+__all__ = ["Compiled", "Device", "Machine", "Result", "compile_file", "performance", "run_and_compare"]
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+Precision = Literal["f32", "f16", "i8f16"]
+
+
+class PromiseFault(ToolchainError):
+    """A program that did not do what the compiler promised: a fault of Lockstep, which the user should hear of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program and what it was made from. `declared` is the graph as the reference evaluates it."""
+
+    program: Program
+    declared: ModuleOp
+    weights: WeightStore
+    seconds: float
+
+
+def read_text(path: Path) -> str:
+    """The text of a source file. Raises DataFault."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataFault(f"cannot read the file: {error.strerror}", Location(str(path))) from None
+    except ValueError:
+        raise DataFault("the file is not UTF-8 text", Location(str(path))) from None
+
+
+def read_program(path: Path) -> Program:
+    """A program from a program file or, if the name ends in .lasm, from assembly text. Raises ToolchainError."""
+    return read_assembly(path) if path.suffix == ".lasm" else load_program(path)
+
+
+def declare(path: Path, chip: Chip, precision: Precision = "f32") -> tuple[ModuleOp, WeightStore]:
+    """The declared graph of a source file, with the arrays of its parameters, which are looked for beside it.
+
+    `precision` is for the f32 products that the source leaves open. Raises ToolchainError.
+    """
+    from compiler.context import new_context
+    from compiler.frontend import build_graph
+    from compiler.transforms.set_precision import SetPrecisionPass
+    from compiler.weights import WeightStore
+
+    weights = WeightStore()
+    module = build_graph(read_text(path), str(path), weights, path.parent)
+    SetPrecisionPass(matmul=precision).apply(new_context(weights, chip), module)
+    return module, weights
+
+
+def compile_file(path: Path, chip: Chip, precision: Precision = "f32", passes: str | None = None) -> Compiled:
+    """Compile a source file, by the default pipeline or by these passes. The program has passed the checker.
+
+    Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to the chip.
+    """
+    from compiler.pipeline import compile_graph
+
+    begun = time.perf_counter()
+    declared, weights = declare(path, chip, precision)
+    program = compile_graph(declared.clone(), weights, chip, passes)
+    return Compiled(program, declared, weights, time.perf_counter() - begun)
+
+
+def predicted_cycles(program: Program) -> int:
+    """What the compiler says; for programs written by hand, what the time rule says."""
+    return int(program.facts.get("predicted_cycles", program_cycles(program.operations, program.chip)))
+
+
+def reference_calls(
+    compiled: Compiled, calls: Iterable[Mapping[str, Array]]
+) -> tuple[list[dict[str, Array]], dict[str, Array]]:
+    """The outputs of call after call by the reference evaluation, and the states after the last. Raises DataFault."""
+    from compiler.reference import evaluate
+
+    outputs: list[Arrays] = []
+    states: Arrays = {}
+    for inputs in calls:
+        done = evaluate(compiled.declared, inputs, compiled.weights, compiled.program.chip, states)
+        outputs.append(done.outputs)
+        states = done.states
+    return outputs, states
+
+
+def run_and_compare(compiled: Compiled, calls: Sequence[Mapping[str, Array]], machines: Sequence[Machine]) -> list[Result]:
+    """Run all calls on each machine and give back the results of the first.
+
+    Raises PromiseFault at the first call that differs from the reference in a bit or from the prediction in a cycle.
+    """
+    expected, states = reference_calls(compiled, calls)
+    predicted = predicted_cycles(compiled.program)
+    results: dict[Machine, list[Result]] = {machine: [] for machine in machines}
+    for machine in machines:
+        device = Device(compiled.program, machine)
+        for number, (inputs, want) in enumerate(zip(calls, expected, strict=True), 1):
+            result = device.run(inputs)
+            where = f"call {number} on the {machine} machine"
+            if problem := difference(want, result.outputs):
+                raise PromiseFault(f"{where}: output {problem}")
+            if result.cycles != predicted:
+                raise PromiseFault(f"{where}: {result.cycles} cycles, predicted were {predicted}")
+            results[machine].append(result)
+        if problem := difference(states, {name: device.read(name) for name in states}):
+            raise PromiseFault(f"after {len(calls)} calls on the {machine} machine: state {problem}")
+    return results[machines[0]]
+
+
+def difference(expected: Mapping[str, Array], found: Mapping[str, Array]) -> str:
+    """The first byte that differs, in words; empty if there is none. Compares names, types, shapes and bits."""
+    if set(expected) != set(found):
+        return f"names are {', '.join(sorted(found))}, expected {', '.join(sorted(expected))}"
+    for name, want in expected.items():
+        have = found[name]
+        if (want.dtype, want.shape) != (have.dtype, have.shape):
+            return f"'{name}' is {have.dtype} {list(have.shape)}, expected {want.dtype} {list(want.shape)}"
+        width = want.dtype.itemsize
+        octets = [np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(-1, width) for a in (want, have)]
+        wrong = np.argwhere((octets[0] != octets[1]).any(axis=1).reshape(want.shape))
+        if len(wrong):
+            place: list[int] = wrong[0].tolist()
+            values = [array[tuple(place)].item() for array in (have, want)]
+            share = f"{len(wrong)} of {want.size} elements"
+            return f"'{name}' differs in {share}, first at {place}: {values[0]!r}, expected {values[1]!r}"
+    return ""
+
+
+def performance(program: Program, result: Result | None = None) -> dict[str, Any]:
+    """What a program takes, under the keys of `--json`; with a result also what its run took."""
+    chip, facts = program.chip, program.facts
+    predicted = predicted_cycles(program)
+    found: dict[str, Any] = {
+        "cycles": result.cycles if result else None,
+        "predicted_cycles": predicted,
+        "bound_cycles": facts.get("bound_cycles"),
+        "bound_by": facts.get("bound_by"),
+        "clock_ghz": chip.clock_ghz,
+        "latency_us": (result.cycles if result else predicted) / chip.clock_ghz * 1e-3,
+    }
+    if result:
+        found |= {
+            "mxm_utilisation": result.counters.mxm_utilisation,
+            "rram_bandwidth_utilisation": result.counters.rram_bandwidth_utilisation,
+            "energy_uj": result.counters.energy_uj()["total"],
+        }
+    return found
