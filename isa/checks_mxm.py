@@ -1,4 +1,4 @@
-"""Rule 7, weights: complete, of one mode and at rest when they are swapped, and of the right mode and depth when fed to.
+"""Rule 7, weights: complete, of one mode and at rest when swapped; of the right mode and depth, and used, when fed to.
 
 The shadow buffer of a plane between two swaps is one *epoch*: epoch k ends, and becomes the active weights, with swap k.
 """
@@ -43,7 +43,9 @@ def check_weights(program: Program, dispatches: Dispatches, limit: int) -> list[
         shadow = epochs.mode[:-1]
         for k in np.flatnonzero((shadow >= 0) & (shadow != swaps.each(_mode)))[:limit]:
             found.append(swaps.violation(k, "the shadow buffer holds weights of another mode"))
-        found += _check_feeds(feeds, np.searchsorted(swaps.end, feeds.cycle, "right"), epochs, limit)
+        swapped = np.searchsorted(swaps.end, feeds.cycle, "right")
+        found += _check_feeds(feeds, swapped, epochs, limit)
+        found += _check_use(swaps, feeds, swapped, limit)
     return found
 
 
@@ -112,4 +114,19 @@ def _check_feeds(feeds: PlaneEvents, swapped: Indices, epochs: _Epochs, limit: i
                 f"it needs rows 0 … {int(wanted[k]) - 1} of the weights, but rows from {int(ready[k])} on are not all loaded"
             )
         found.append(feeds.violation(k, message))
+    return found
+
+
+def _check_use(swaps: PlaneEvents, feeds: PlaneEvents, swapped: Indices, limit: int) -> list[Violation]:
+    """A feed uses the same weights from its first element to its last, and weights that are swapped in are fed to.
+
+    Like the rule that every value on a stream is read, this makes a misplaced swap visible: without it a swap could take
+    weights from under the last activations, or bring the next ones too late for the first, and break no other rule.
+    """
+    _, first = np.unique(feeds.row, return_index=True)
+    found: list[Violation] = []
+    for k in np.flatnonzero(swapped != swapped[first[feeds.row]])[:limit]:
+        found.append(feeds.violation(k, f"the weights are swapped between elements 0 and {int(feeds.element[k])} of this feed"))
+    for k in np.flatnonzero(~np.isin(np.arange(1, len(swaps.cycle) + 1), swapped))[:limit]:
+        found.append(swaps.violation(k, "the weights that it brings in are never fed to"))
     return found

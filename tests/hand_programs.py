@@ -55,25 +55,25 @@ def copy(
 def matvec(mode: str = "i8", batch: int = 3, depth: int = 4) -> Program:
     """x [batch, depth] · w [depth, 8] + 1, w from RRAM, x from SRAM, the sum back to i8 and to SRAM: nothing has slack."""
     weight_bytes, value_bytes = (2 if mode == "f16" else 1), (1 if mode == "i8" else 2)
-    number = ("i8", "f16", "i8f16").index(mode)
+    kind = {"mode": ("i8", "f16", "i8f16").index(mode)} if mode != "i8" else {}
     rows = 2 // weight_bytes
     dispatches = depth // rows
     # Streams w0 and w1 bring the weights: rows 2i and 2i + 1, or the two bytes of row i.
-    load = LATENCY["rram.read"] + hops("rram.w0", "mxm0")
+    load = 5 + LATENCY["rram.read"] + hops("rram.w0", "mxm0")
     operations = [
         op(load - LATENCY["rram.read"] - hops(unit, "mxm0"), f"{unit}.rd", "read", to=f"w{k}", addr=0, step=1, rep=dispatches)
         for k, unit in enumerate(("rram.w0", "rram.w1"))
     ]
-    operations.append(op(load, "mxm0.ld", "load", "w0", mode=number, streams=2, count=depth, rep=dispatches))
+    operations.append(op(load, "mxm0.ld", "load", "w0", streams=2, count=depth, rep=dispatches, **kind))
     swap = load + dispatches - 1 + LATENCY["mxm.load"]
-    operations.append(op(swap, "mxm0.sw", "swap", mode=number))
+    operations.append(op(swap, "mxm0.sw", "swap", **kind))
     feed = swap + LATENCY["mxm.swap"]
     sources = ("sram.w7", "sram.w6")[:value_bytes]
     for k, unit in enumerate(sources):
         read = feed - LATENCY["sram.read"] - hops(unit, "mxm0")
         operations.append(op(read, f"{unit}.rd", "read", to=f"w{2 + k}", addr=10, step=2, rep=batch))
     value, total, domain = ("i8", "i32", "i") if mode == "i8" else ("f16", "f32", "f")
-    operations.append(op(feed, "mxm0.fd", "feed", f"w2:{value}", to=f"e0:{total}", mode=number, depth=depth, acc=2, rep=batch))
+    operations.append(op(feed, "mxm0.fd", "feed", f"w2:{value}", to=f"e0:{total}", depth=depth, acc=2, rep=batch, **kind))
     add = feed + LATENCY["mxm.feed"] + hops("mxm0", "vxm")
     operations.append(op(add, "vxm.0", f"{domain}add", f"e0:{total}", ONE[mode], to=f"e4:{total}", rep=batch))
     move = add + LATENCY["vxm.alu"]
@@ -89,7 +89,7 @@ def matvec(mode: str = "i8", batch: int = 3, depth: int = 4) -> Program:
 
 def lookup() -> Program:
     """Two rows of a table in RRAM by index, moved by a lane, the larger of both kept and scattered to a place by index."""
-    gather = LATENCY["sram.read"] + hops("sram.w4", "rram.w0")
+    gather = 5 + LATENCY["sram.read"] + hops("sram.w4", "rram.w0")
     index = ("sram.w7", "sram.w6", "sram.w5", "sram.w4")
     operations = [
         op(gather - LATENCY["sram.read"] - hops(u, "rram.w0"), f"{u}.rd", "read", to=f"w{k}", addr=0, step=1, rep=2, every=2)
@@ -103,7 +103,7 @@ def lookup() -> Program:
     scatter = larger + 2 + LATENCY["vxm.alu"] + hops("vxm", "sram.e4")
     for k in range(4):
         read = scatter - LATENCY["sram.read"] - hops(f"sram.e{k}", "sram.e4")
-        operations.append(op(read, f"sram.e{k}.rd", "read", to=f"e{k}", addr=7, step=0))
+        operations.append(op(read, f"sram.e{k}.rd", "read", to=f"e{k}", addr=7))
     operations.append(op(scatter, "sram.e4.wr", "scatter", "e0:i32", "e6", base=16, limit=4))
     symbols = [
         Symbol("i", "input", (2, 1), "i32", tuple(Piece(u, 0, 2, 0, 0, k) for k, u in enumerate(index))),

@@ -1,7 +1,8 @@
 """Wrong programs made from a right one: one operation moved by a cycle, on another stream, in another slot, on a doubled bank.
 
-A mutant that the checker accepts must compute the same. These changes are therefore not made, since they never matter:
-another slot of the same unit (which ALU computes makes no difference).
+A mutant that the checker accepts may only compute the same. These changes never matter and are therefore not made: another
+slot of the same unit (which ALU computes makes no difference), and a swap moved so little that every load and feed finds the
+same weights.
 """
 
 from __future__ import annotations
@@ -53,7 +54,27 @@ def with_operation(program: Program, i: int, changed: Operation) -> Program:
 
 def moved(op: Operation, program: Program) -> Iterator[tuple[str, Operation]]:
     for by in (-1, 1):
-        yield f"moved by {by}", replace(op, cycle=op.cycle + by)
+        if op.mnemonic != "swap" or sides(op, 0, program) != sides(op, by, program):
+            yield f"moved by {by}", replace(op, cycle=op.cycle + by)
+
+
+def sides(swap: Operation, by: int, program: Program) -> list[bool]:
+    """For every dispatch on the swap's planes: does it come after the swap, moved by some cycles?"""
+    chip = program.chip
+    own = planes(swap, program)
+    at = swap.cycle + by
+    found: list[bool] = []
+    for op in program.operations:
+        if op.mnemonic in ("load", "feed") and own & planes(op, program):
+            span = chip.timing["mxm.load"].latency if op.mnemonic == "load" else 1
+            for cycle in range(op.cycle, op.cycle + op.rep * op.every, op.every):
+                found += [cycle >= at + chip.timing["mxm.swap"].latency, cycle + span > at]
+    return found
+
+
+def planes(op: Operation, program: Program) -> set[int]:
+    first = [u.name for u in program.chip.planes].index(program.chip.slots[op.slot].unit.name)
+    return {first, first + 1} if op.fields.get("mode", 0) else {first}
 
 
 def other_streams(stream: Stream, program: Program) -> Iterator[Stream]:
@@ -84,7 +105,7 @@ def on_one_bank(op: Operation, program: Program) -> Iterator[tuple[str, Operatio
     """The second element of a burst of reads on the bank of the first, while that one is busy."""
     rram = program.chip.rram
     if rram and op.slot.startswith("rram.") and op.mnemonic == "read" and op.rep > 1 and op.every < rram.busy_cycles:
-        for step in (0, rram.banks, -rram.banks):
+        for step in (0, rram.banks):
             yield f"step {step}", replace(op, fields={**op.fields, "step": step})
 
 
