@@ -1,0 +1,1 @@
+"""From tensor programs to timed programs: front ends, dialects, passes, scheduling, emission."""

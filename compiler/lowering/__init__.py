@@ -1,0 +1,1 @@
+"""Graph operations to trips of data over the chip."""

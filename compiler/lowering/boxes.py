@@ -1,0 +1,202 @@
+"""Data movement by boxes: reshape, slice, concat, pad and insert as blocks of a result that come from somewhere.
+
+Where a block keeps its lanes, its rows are copied (or only viewed). Where lanes move, the block's byte columns are multiplied
+by a constant 0/1 selection matrix and summed in the accumulators with the other blocks of the same vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from math import gcd
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from compiler.dialects.graph import ConcatOp, InsertOp, PadOp, ReshapeOp, SliceOp
+from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.context import Lowering
+from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.selection import Piece, select_lanes
+from compiler.lowering.views import View
+from isa.layout import NUMPY_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A block of the result: leading index ranges, columns first … first + source.columns-1 at lane step `lane_step` of the source.
+
+    `source` has the block's leading sizes; its column `column` is the block's first.
+    """
+
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    first: int
+    columns: int
+    source: View
+    column: int = 0
+    lane_step: int = 1
+
+
+def lower_slice(lowering: Lowering, op: SliceOp) -> None:
+    view = lowering.view(op.x)
+    offsets, sizes, strides = (a.get_values() for a in (op.offsets, op.sizes, op.strides))
+    rank = len(view.leading)
+    rows = View(
+        view.buffer,
+        tuple(sizes[:rank]),
+        tuple(s * d for s, d in zip(view.strides, strides, strict=False)),
+        view.offset + sum(o * s for o, s in zip(offsets, view.strides, strict=False)),
+        view.columns,
+        view.tile,
+    )
+    first, count, step = (offsets[-1], sizes[-1], strides[-1]) if offsets else (0, 1, 1)
+    lanes = lowering.chip.lanes
+    aligned = first % lanes == 0 and (step == 1 or count == 1)
+    if aligned and (count > 1 or view.columns == 1):
+        lowering.views[op.result] = replace(rows, columns=count, tile=view.tile + first // lanes)
+        return
+    target = written(lowering, op.result)
+    fill_boxes(lowering, target, [Box((0,) * rank, rows.leading, 0, count, rows, first, step)])
+
+
+def lower_concat(lowering: Lowering, op: ConcatOp) -> None:
+    axis = op.axis.value.data
+    target = written(lowering, op.result)
+    rank = len(target.leading)
+    boxes: list[Box] = []
+    at = 0
+    for part in op.parts:
+        view = lowering.view(part)
+        size = tensor_of(part).shape[axis]
+        low, high = [0] * rank, list(target.leading)
+        if axis < rank:
+            low[axis], high[axis] = at, at + size
+        boxes.append(Box(tuple(low), tuple(high), 0 if axis < rank else at, view.columns, view))
+        at += size
+    fill_boxes(lowering, target, boxes)
+
+
+def lower_pad(lowering: Lowering, op: PadOp) -> None:
+    target = written(lowering, op.result)
+    view = lowering.view(op.x)
+    low = op.low.get_values()
+    rank = len(target.leading)
+    inner = Box(
+        tuple(low[:rank]),
+        tuple(o + s for o, s in zip(low, view.leading, strict=False)),
+        low[-1] if low else 0,
+        view.columns,
+        view,
+    )
+    kind = tensor_of(op.result).type
+    fill = np.full((1, target.columns), op.fill, NUMPY_TYPES[kind])
+    background = lowering.constant(fill, "fill")
+    fill_boxes(lowering, target, [inner], background)
+
+
+def lower_insert(lowering: Lowering, op: InsertOp) -> None:
+    target = written(lowering, op.result)
+    block, x = lowering.view(op.block), lowering.view(op.x)
+    offsets = op.offsets.get_values()
+    rank = len(target.leading)
+    low = tuple(offsets[:rank])
+    high = tuple(o + s for o, s in zip(low, block.leading, strict=True))
+    inner = Box(low, high, offsets[-1] if offsets else 0, block.columns, block)
+    fill_boxes(lowering, target, [inner], x)
+
+
+def lower_reshape(lowering: Lowering, op: ReshapeOp) -> None:
+    """Nothing where the last axis stays; else columns are split down to the common divisor and joined again."""
+    source = lowering.view(op.x)
+    shape = tensor_of(op.result).shape
+    columns = shape[-1] if shape else 1
+    if columns == source.columns:
+        source = source if source.dense else _compact(lowering, op.x, source)
+        lowering.views[op.result] = source.with_leading(shape[:-1])
+        return
+    common = gcd(columns, source.columns)
+    kind = tensor_of(op.x).type
+    if source.columns != common:
+        parts = source.columns // common
+        final = common == columns
+        split = written(lowering, op.result) if final else lowering.temporary(kind, (source.rows, parts, common))
+        split_columns(lowering, source, split, parts)
+        source = split
+    if columns != common:
+        target = written(lowering, op.result)
+        source = source if source.dense else _compact(lowering, op.x, source)
+        join_columns(lowering, source, target)
+        source = target
+    lowering.views[op.result] = source.with_leading(shape[:-1])
+
+
+def split_columns(lowering: Lowering, source: View, target: View, parts: int) -> None:
+    """[rows…, parts · c] to rows · parts vectors of c columns; the target is dense."""
+    shaped = target.with_leading((*source.leading, parts))
+    low = (0,) * len(source.leading)
+    boxes: list[Box] = []
+    for part in range(parts):
+        one = View(source.buffer, (*source.leading, 1), (*source.strides, 0), source.offset, source.columns, source.tile)
+        boxes.append(Box((*low, part), (*source.leading, part + 1), 0, target.columns, one, part * target.columns))
+    fill_boxes(lowering, shaped, boxes)
+
+
+def join_columns(lowering: Lowering, source: View, target: View) -> None:
+    """Vectors of c columns to rows of parts · c columns; both are dense."""
+    parts = target.columns // source.columns
+    flat = source.with_leading((source.rows // parts, parts))
+    rows = target.with_leading((target.rows,))
+    boxes = [
+        Box((0,), rows.leading, part * source.columns, source.columns,
+            replace(flat, leading=rows.leading, strides=flat.strides[:1], offset=flat.offset + part * flat.strides[1]))
+        for part in range(parts)
+    ]  # fmt: skip
+    fill_boxes(lowering, rows, boxes)
+
+
+def _compact(lowering: Lowering, value: SSAValue, view: View) -> View:
+    target = lowering.temporary(tensor_of(value).type, view.shape)
+    copy_rows(lowering, view, target)
+    return target
+
+
+def fill_boxes(lowering: Lowering, target: View, boxes: Sequence[Box], background: View | None = None) -> None:
+    """Write every row of the target: blocks where they are, the background (broadcast to the target) elsewhere."""
+    behind = background.broadcast(target.leading) if background else None
+    cuts = [
+        sorted({0, size, *(b.low[axis] for b in boxes), *(b.high[axis] for b in boxes)})
+        for axis, size in enumerate(target.leading)
+    ]
+    for cell in product(*(pairwise(c) for c in cuts)):
+        low, high = tuple(c[0] for c in cell), tuple(c[1] for c in cell)
+        inside = [
+            b for b in boxes if all(bl <= cl and ch <= bh for bl, cl, ch, bh in zip(b.low, low, high, b.high, strict=True))
+        ]
+        pieces = [_piece(b, low, high) for b in inside]
+        rows = _cell(target, low, high)
+        pieces += [] if behind is None else _gaps(pieces, _cell(behind, low, high), target.columns)
+        select_lanes(lowering, rows, pieces)
+
+
+def _cell(view: View, low: tuple[int, ...], high: tuple[int, ...]) -> View:
+    offset = view.offset + sum(i * s for i, s in zip(low, view.strides, strict=True))
+    return replace(view, leading=tuple(h - i for i, h in zip(low, high, strict=True)), offset=offset)
+
+
+def _piece(box: Box, low: tuple[int, ...], high: tuple[int, ...]) -> Piece:
+    relative_low = tuple(c - b for c, b in zip(low, box.low, strict=True))
+    relative_high = tuple(c - b for c, b in zip(high, box.low, strict=True))
+    return Piece(_cell(box.source, relative_low, relative_high), box.column, box.lane_step, box.first, box.columns)
+
+
+def _gaps(pieces: Sequence[Piece], behind: View, columns: int) -> list[Piece]:
+    """The background between the pieces."""
+    found: list[Piece] = []
+    at = 0
+    for first, end in [*sorted((p.first, p.first + p.count) for p in pieces), (columns, columns)]:
+        if first > at:
+            found.append(Piece(behind, at, 1, at, first - at))
+        at = max(at, end)
+    return found

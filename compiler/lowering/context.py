@@ -1,0 +1,153 @@
+"""What lowering knows while it walks the graph: the flow under construction, the view of every value, the constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.ir import Operation, SSAValue
+
+from compiler.dialects.graph import ConstantOp, OutputOp, ParamOp, Tensor
+from compiler.dialects.graph_types import source_place, tensor_of
+from compiler.lowering.views import View, view_of
+from compiler.scheduling.trip import Buffer, Flow, Role, Trip
+from compiler.weights import WeightStore
+from isa.chip import Chip, Side
+from isa.layout import NUMPY_TYPES
+from isa.spec import BYTES, ElementType
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """How a value's consumers want it in memory."""
+
+    segments: tuple[int, ...] = (0,)
+    segment_sides: tuple[Side, ...] = ()
+    stripes: int = 1
+
+
+@dataclass(slots=True)
+class Lowering:
+    """State of one lowering. `views` has an entry for every graph value already lowered."""
+
+    chip: Chip
+    weights: WeightStore
+    flow: Flow = field(default_factory=Flow)
+    views: dict[SSAValue, View] = field(default_factory=dict[SSAValue, View])
+    hints: dict[SSAValue, Hint] = field(default_factory=dict[SSAValue, Hint])
+    constants: dict[str, View] = field(default_factory=dict[str, View])
+    names: dict[str, int] = field(default_factory=dict[str, int])
+    origin: str = ""
+    fuse_limit: int = 8
+    """Most VXM operations in one trip."""
+
+    def trip(self) -> Trip:
+        """A new trip at the end of the program."""
+        trip = Trip(self.origin)
+        self.flow.trips.append(trip)
+        return trip
+
+    def unique(self, stem: str) -> str:
+        """A buffer name that is not taken: the stem, or the stem with a number."""
+        count = self.names.get(stem, -1) + 1
+        self.names[stem] = count
+        name = f"{stem}.{count}" if count else stem
+        return name if name not in self.flow.buffers else self.unique(stem)
+
+    def buffer(self, name: str, tensor: Tensor, role: Role, hint: Hint | None = None, digest: str = "") -> Buffer:
+        """A new buffer in SRAM."""
+        hint = hint or Hint()
+        buffer = Buffer(
+            self.unique(name), tensor.shape, tensor.type, role, "sram", self.chip.lanes, hint.stripes, hint.segments, digest
+        )
+        for segment, side in enumerate(hint.segment_sides):
+            for tile in range(buffer.tiles):
+                buffer.sides[segment, tile] = side
+        self.flow.buffers[buffer.name] = buffer
+        return buffer
+
+    def result(self, value: SSAValue) -> View:
+        """The view that a graph value will be written to: an output's own buffer where the value goes out."""
+        outputs = [u.operation for u in value.uses if isinstance(u.operation, OutputOp)]
+        tensor, hint = tensor_of(value), self.hints.get(value)
+        if outputs:
+            buffer = self.buffer(outputs[0].label, tensor, "output", hint)
+        else:
+            buffer = self.buffer("t", tensor, "temporary", hint)
+        self.views[value] = view_of(buffer)
+        return self.views[value]
+
+    def temporary(self, kind: ElementType, shape: tuple[int, ...], stripes: int = 1) -> View:
+        return view_of(self.buffer("t", Tensor(kind, shape), "temporary", Hint(stripes=stripes)))
+
+    def constant(self, array: NDArray[np.generic], stem: str) -> View:
+        """A constant in SRAM, in rows; equal constants are kept once."""
+        digest = self.weights.add(array)
+        if digest not in self.constants:
+            kind = next(k for k in BYTES if np.dtype(array.dtype) == NUMPY_TYPES[k])
+            self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), "constant", digest=digest))
+        return self.constants[digest]
+
+    def stationary(self, array: NDArray[np.generic], stem: str, role: Role = "constant") -> Buffer:
+        """Weights for the MXM, in RRAM where there is any: striped for loading, tile columns alternating between the sides.
+
+        `array` is [batch…, K, N]; equal arrays are kept once.
+        """
+        digest = self.weights.add(array)
+        key = f"stationary {digest}"
+        if key in self.constants:
+            return self.flow.buffers[self.constants[key].buffer]
+        kind = next(k for k in BYTES if np.dtype(array.dtype) == NUMPY_TYPES[k])
+        memory = "rram" if self.chip.rram else "sram"
+        stripes = weight_rows_per_cycle(self.chip, memory, kind)
+        buffer = Buffer(self.unique(stem), array.shape, kind, role, memory, self.chip.lanes, stripes, digest=digest)
+        sides = mxm_sides(self.chip)
+        for tile in range(buffer.tiles):
+            side = sides[tile % len(sides)]
+            if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
+                buffer.sides[0, tile] = side
+        self.flow.buffers[buffer.name] = buffer
+        self.constants[key] = view_of(buffer)
+        return buffer
+
+    def array_of(self, value: SSAValue) -> NDArray[np.generic] | None:
+        """The elements of a parameter or constant, or None."""
+        owner = value.owner
+        if isinstance(owner, ConstantOp):
+            return owner.array
+        if isinstance(owner, ParamOp):
+            return self.weights.get(owner.digest.data)
+        return None
+
+    def view(self, value: SSAValue) -> View:
+        """Rows of a value in memory. Parameters and constants get their SRAM copy when first asked for."""
+        if value not in self.views:
+            array = self.array_of(value)
+            assert array is not None
+            owner = value.owner
+            stem = owner.label if isinstance(owner, ParamOp) else "c"
+            self.views[value] = self.constant(np.ascontiguousarray(array), stem)
+        return self.views[value]
+
+
+def describe(op: Operation) -> str:
+    """`file:line:col: operation` for the source map."""
+    place = source_place(op.location)
+    what = op.name.removeprefix("graph.")
+    fn = getattr(op, "fn", None)
+    what = f"{what} {fn.data}" if fn is not None else what
+    return f"{place}: {what}" if place else what
+
+
+def mxm_sides(chip: Chip) -> list[Side]:
+    """Sides that have matrix planes, west first."""
+    return [s for s in ("w", "e") if any(p.side == s for p in chip.planes)]
+
+
+def weight_rows_per_cycle(chip: Chip, memory: str, kind: ElementType) -> int:
+    """Rows of weights that a load takes each cycle: one slice for each byte stream, within the load streams of a side."""
+    slices = max(len(chip.slices(memory, side)) for side in ("w", "e"))
+    if memory == "sram" and chip.rram:
+        slices //= 2
+    return max(1, min(chip.mxm.load_streams, slices) // BYTES[kind])

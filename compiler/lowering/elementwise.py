@@ -1,0 +1,160 @@
+"""Elementwise operations and casts to VXM chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from compiler.dialects.graph import BinaryOp, CastOp, UnaryOp, WhereOp
+from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.chains import Chain
+from compiler.lowering.context import Lowering, describe
+from compiler.lowering.fusion import Cluster
+from compiler.lowering.views import View, runs
+from compiler.scheduling.trip import Trip, Write
+from isa.program import Immediate
+from isa.spec import ElementType
+
+FLOAT = {
+    "neg": "fneg", "abs": "fabs", "exp": "fexp", "log": "flog", "sqrt": "fsqrt", "rsqrt": "frsqrt", "recip": "frecip",
+    "tanh": "ftanh", "erf": "ferf", "floor": "ffloor", "round": "fround",
+    "add": "fadd", "sub": "fsub", "mul": "fmul", "max": "fmax", "min": "fmin", "lt": "flt", "le": "fle", "eq": "feq",
+}  # fmt: skip
+INTEGER = {
+    "add": "iadd", "sub": "isub", "mul": "imul", "max": "imax", "min": "imin", "lt": "ilt", "le": "ile", "eq": "ieq",
+}  # fmt: skip
+
+
+Operand = Callable[[SSAValue, Operation, str], "int | Immediate"]
+
+
+def immediate(value: float, domain: str) -> Immediate:
+    """A scalar as the operand that the domain reads."""
+    if domain == "i":
+        return Immediate(int(value) & 0xFFFF_FFFF)
+    return Immediate(int(np.float32(value).view(np.uint32)))
+
+
+def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
+    """A cluster without a matmul: one trip for each tile and run of rows."""
+    lowering.origin = describe(cluster.root)
+    result = lowering.result(cluster.root.results[0])
+    body = ClusterBody(lowering, cluster, result)
+    for run in runs(body.views, lowering.flow.buffers):
+        for tile in range(-(-result.columns // lowering.chip.lanes)):
+            trip = lowering.trip()
+            chain = Chain(trip, lowering.chip, run.count)
+            body.emit(trip, chain, {}, tile, run.starts, run.steps)
+
+
+class ClusterBody:
+    """The operations of a cluster as a chain, once for each trip. `views[0]` is the result, the others are operands."""
+
+    def __init__(self, lowering: Lowering, cluster: Cluster, result: View) -> None:
+        self.lowering, self.cluster = lowering, cluster
+        inside = {op.results[0] for op in cluster.operations}
+        if cluster.matmul:
+            inside.add(cluster.matmul.result)
+        self.operands: list[SSAValue] = []
+        self.scalars: dict[SSAValue, float] = {}
+        for op in cluster.operations:
+            for value in op.operands:
+                if value in inside or value in self.operands:
+                    continue
+                scalar = self.uniform(value)
+                if scalar is not None:
+                    self.scalars[value] = scalar
+                if scalar is None or not self.takes_immediate(op):
+                    self.operands.append(value)
+        self.views = [result, *(lowering.view(v).broadcast(result.leading) for v in self.operands)]
+
+    def uniform(self, value: SSAValue) -> float | None:
+        """The one number that a constant consists of, or None."""
+        array = self.lowering.array_of(value)
+        if array is None or array.size == 0 or not np.all(array == array.flat[0]):
+            return None
+        if array.flat[0] == 0 and np.any(np.signbit(array.astype(np.float32))):
+            return None
+        return float(array.flat[0])
+
+    def takes_immediate(self, op: Operation) -> bool:
+        """Whether the operation's uniform operands can all be immediates: it may have one, and must keep one stream."""
+        uniform = sum(1 for v in op.operands if self.uniform(v) is not None)
+        return isinstance(op, (BinaryOp, WhereOp)) and uniform == 1
+
+    def emit(
+        self, trip: Trip, chain: Chain, known: dict[SSAValue, int], tile: int, starts: Sequence[int], steps: Sequence[int]
+    ) -> None:
+        """The chain for one tile and run; `known` has values that are on streams already. Ends with the write."""
+        values = dict(known)
+        types = {v: tensor_of(v).type for v in self.operands}
+        members = self.cluster.members
+
+        def operand(value: SSAValue, op: Operation, domain: str) -> int | Immediate:
+            if value in self.scalars and self.takes_immediate(op):
+                return immediate(self.scalars[value], domain)
+            maker = value.owner
+            if isinstance(maker, CastOp) and maker in members and self.folds_into_users(maker):
+                # Entry to the domain converts just as the cast would; so the operation reads what the cast reads.
+                return operand(maker.x, op, domain)
+            if value in values:
+                return values[value]
+            i = self.operands.index(value)
+            view = self.views[1 + i]
+            column = view.tile + (0 if view.columns == 1 else tile)
+            return chain.read(view.buffer, types[value], column, starts[1 + i], steps[1 + i])
+
+        for op in self.cluster.operations:
+            if op.results[0] in values or (isinstance(op, CastOp) and self.folds_into_users(op)):
+                continue
+            kind, covered = self.result_type(op)
+            value = emit_operation(chain, op, operand, kind)
+            values[covered] = value
+        final = values[self.cluster.root.results[0]]
+        target = self.views[0]
+        trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count))
+
+    def folds_into_users(self, cast: CastOp) -> bool:
+        """Whether every user reads the cast's operand directly: the cast only enters the users' domain."""
+        source, to = tensor_of(cast.x).type, tensor_of(cast.result).type
+        widens = to == "f32" or (to == "i32" and source == "i8")
+        users = [use.operation for use in cast.result.uses]
+        return (
+            widens
+            and all(u in self.cluster.members and not isinstance(u, CastOp) for u in users)
+            and all(not isinstance(u, WhereOp) or u.condition != cast.result for u in users)
+        )
+
+    def result_type(self, op: Operation) -> tuple[ElementType, SSAValue]:
+        """The type an operation writes and the graph value that this is: a cast that is its only user is part of it."""
+        result = op.results[0]
+        kind = tensor_of(result).type
+        uses = list(result.uses)
+        if len(uses) == 1 and kind in ("f32", "i32"):
+            user = uses[0].operation
+            if isinstance(user, CastOp) and user in self.cluster.members and not self.folds_into_users(user):
+                return tensor_of(user.result).type, user.result
+        return kind, result
+
+
+def emit_operation(chain: Chain, op: Operation, operand: Operand, kind: ElementType) -> int:
+    """One graph operation as VXM operations."""
+    if isinstance(op, CastOp):
+        domain = "i" if tensor_of(op.x).type in ("i8", "i32") else "f"
+        return chain.operation(f"{domain}mov", [operand(op.x, op, domain)], kind)
+    if isinstance(op, WhereOp):
+        domain = "i" if tensor_of(op.a).type in ("i8", "i32") else "f"
+        return chain.operation(f"{domain}sel", [operand(v, op, domain) for v in op.operands], kind)
+    assert isinstance(op, (UnaryOp, BinaryOp))
+    domain = "i" if tensor_of(op.operands[0]).type in ("i8", "i32") else "f"
+    function = op.fn.data.value
+    if isinstance(op, BinaryOp) or domain == "f":
+        table = INTEGER if domain == "i" else FLOAT
+        return chain.operation(table[function], [operand(v, op, domain) for v in op.operands], kind)
+    x = operand(op.x, op, domain)
+    if function in ("floor", "round"):
+        return chain.operation("imov", [x], kind)
+    negative = chain.operation("isub", [immediate(0, "i"), x], "i32" if function == "abs" else kind)
+    return chain.operation("imax", [operand(op.x, op, domain), negative], kind) if function == "abs" else negative

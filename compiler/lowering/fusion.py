@@ -1,0 +1,86 @@
+"""Which elementwise operations share a trip: clusters that a value runs through without touching memory in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from compiler.dialects.graph import BinaryOp, CastOp, ConstantOp, MatmulOp, UnaryOp, WhereOp
+from compiler.dialects.graph_types import tensor_of
+from isa.chip import Chip
+from isa.spec import BYTES
+
+ELEMENTWISE = (UnaryOp, BinaryOp, WhereOp, CastOp)
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Operations in program order; the last one's result is the only one that leaves. `matmul` feeds the cluster, if any."""
+
+    operations: list[Operation] = field(default_factory=list[Operation])
+    matmul: MatmulOp | None = None
+
+    @property
+    def root(self) -> Operation:
+        return self.operations[-1]
+
+    @property
+    def members(self) -> set[Operation]:
+        return set(self.operations)
+
+
+def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
+    """Every elementwise operation and every matmul with its cluster; a cluster is lowered at its root.
+
+    `limit` bounds the operations of a cluster; byte streams bound its operands.
+    """
+    order = {op: i for i, op in enumerate(block.ops)}
+    assigned: dict[Operation, Cluster] = {}
+    for root in reversed(list(block.ops)):
+        if root in assigned:
+            continue
+        if isinstance(root, ELEMENTWISE):
+            cluster = _grow(root, assigned, chip, limit)
+            cluster.operations.sort(key=lambda op: order[op])
+        elif isinstance(root, MatmulOp):
+            cluster = Cluster([], root)
+        else:
+            continue
+        for op in cluster.operations:
+            assigned[op] = cluster
+        if cluster.matmul:
+            assigned[cluster.matmul] = cluster
+    return assigned
+
+
+def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit: int) -> Cluster:
+    cluster = Cluster([root])
+    shape = tensor_of(root.results[0]).shape
+    pending = [root]
+    while pending:
+        op = pending.pop(0)
+        for operand in op.operands:
+            maker = operand.owner
+            if not isinstance(maker, Operation) or maker in assigned or maker in cluster.members:
+                continue
+            inside = all(use.operation in cluster.members for use in operand.uses)
+            if not inside or tensor_of(operand).shape != shape:
+                continue
+            if isinstance(maker, MatmulOp) and cluster.matmul is None:
+                cluster.matmul = maker
+            elif isinstance(maker, ELEMENTWISE) and len(cluster.operations) < limit:
+                grown = Cluster([*cluster.operations, maker], cluster.matmul)
+                if _byte_streams(grown) <= chip.streams:
+                    cluster.operations.append(maker)
+                    pending.append(maker)
+    return cluster
+
+
+def _byte_streams(cluster: Cluster) -> int:
+    """Byte streams that the operands from memory and the intermediate values need at the VXM at once."""
+    outside: set[SSAValue] = set()
+    for op in cluster.operations:
+        outside.update(o for o in op.operands if o.owner not in cluster.members and not isinstance(o.owner, ConstantOp))
+    operands = sum(BYTES[tensor_of(o).type] for o in outside)
+    return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in cluster.operations)

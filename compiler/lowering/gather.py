@@ -1,0 +1,122 @@
+"""Embedding look-up: rows of a table whose numbers are known when the program runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.dialects.graph import GatherOp
+from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.boxes import split_columns
+from compiler.lowering.chains import Chain
+from compiler.lowering.context import Lowering
+from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.elementwise import immediate
+from compiler.lowering.views import View, runs
+from compiler.scheduling.trip import Buffer, Gather, Read, Write
+from isa.chip import Side
+
+
+def lower_gather(lowering: Lowering, op: GatherOp) -> None:
+    table, table_tensor = _table(lowering, op), tensor_of(op.table)
+    entries = table_tensor.shape[0]
+    rows_per_entry = table.rows // entries
+    index = _index(lowering, op, opposite(table, lowering))
+    target = written(lowering, op.result)
+    for part in range(rows_per_entry):
+        numbers = _row_numbers(lowering, index, rows_per_entry, part, opposite(table, lowering))
+        rows = _entry_rows(target, index.rows, rows_per_entry, part)
+        limit = table.rows
+        for tile in range(table.tiles):
+            for byte in range(table.bytes):
+                _gather(lowering, table, numbers, rows, tile, byte, limit)
+
+
+def opposite(table: Buffer, lowering: Lowering) -> Side:
+    """The side of the index, so that it passes the table's slices on its way over the chip."""
+    side: Side = table.sides[0, 0]
+    return "e" if side == "w" else "w"
+
+
+def _table(lowering: Lowering, op: GatherOp) -> Buffer:
+    """The table in one slice for each byte column, all on one side: in RRAM if it is a parameter, else a copy in SRAM."""
+    chip = lowering.chip
+    tensor = tensor_of(op.table)
+    array = lowering.array_of(op.table)
+    if len(tensor.shape) == 1 and array is not None:
+        array = array.reshape(-1, 1)
+    side: Side = "w" if chip.slices("sram", "e") else "e"
+    if array is not None and chip.rram and not chip.slices("rram", side):
+        side = "e" if side == "w" else "w"
+    shape = (tensor.shape[0], 1) if len(tensor.shape) == 1 else tensor.shape
+    memory = "rram" if array is not None and chip.rram else "sram"
+    digest = lowering.weights.add(np.ascontiguousarray(array)) if array is not None else ""
+    key = f"table {digest}"
+    if digest and key in lowering.constants:
+        return lowering.flow.buffers[lowering.constants[key].buffer]
+    role = "param" if digest else "temporary"
+    name = lowering.unique(getattr(op.table.owner, "label", "table"))
+    buffer = Buffer(name, shape, tensor.type, role, memory, chip.lanes, digest=digest)
+    buffer.sides = {(0, tile): side for tile in range(buffer.tiles)}
+    lowering.flow.buffers[name] = buffer
+    from compiler.lowering.views import view_of
+
+    if digest:
+        lowering.constants[key] = view_of(buffer)
+        return buffer
+    source = lowering.view(op.table)
+    if len(tensor.shape) == 1:
+        split_columns(lowering, source, view_of(buffer), tensor.shape[0])
+    else:
+        copy_rows(lowering, source, view_of(buffer))
+    return buffer
+
+
+def _index(lowering: Lowering, op: GatherOp, side: Side) -> View:
+    """The index with one row for each number, on the given side."""
+    from compiler.lowering.views import view_of
+
+    view = lowering.view(op.index)
+    count = view.rows * view.columns
+    buffer = lowering.buffer("index", type(tensor_of(op.index))("i32", (count, 1)), "temporary")
+    buffer.sides = {(0, 0): side}
+    target = view_of(buffer)
+    if view.columns == 1:
+        copy_rows(lowering, view, target.with_leading(view.leading))
+    else:
+        split_columns(lowering, view, target, view.columns)
+    return target
+
+
+def _row_numbers(lowering: Lowering, index: View, scale: int, part: int, side: Side) -> View:
+    """index · scale + part."""
+    if scale == 1:
+        return index
+    result = lowering.temporary("i32", index.shape)
+    lowering.flow.buffers[result.buffer].sides = {(0, 0): side}
+    for run in runs([index, result], lowering.flow.buffers):
+        trip = lowering.trip()
+        chain = Chain(trip, lowering.chip, run.count)
+        value = chain.read(index.buffer, "i32", 0, run.starts[0], run.steps[0])
+        value = chain.operation("imul", [value, immediate(scale, "i")], "i32")
+        value = chain.operation("iadd", [value, immediate(part, "i")], "i32")
+        trip.nodes.append(Write(result.buffer, 0, run.starts[1], run.steps[1], value, run.count))
+    return result
+
+
+def _entry_rows(target: View, count: int, rows_per_entry: int, part: int) -> View:
+    """Row `part` of every looked-up entry; the target is dense."""
+    return View(target.buffer, (count,), (rows_per_entry,), target.offset + part, target.columns, target.tile)
+
+
+def _gather(lowering: Lowering, table: Buffer, numbers: View, rows: View, tile: int, byte: int, limit: int) -> None:
+    """One byte column; RRAM rows are read so far apart that no two meet in a bank."""
+    rram = lowering.chip.rram
+    every = rram.busy_cycles if table.memory == "rram" and rram else 1
+    for run in runs([numbers, rows], lowering.flow.buffers):
+        trip = lowering.trip()
+        spread = every if run.count > 1 else 1
+        index = trip.value("i32", run.count, spread)
+        trip.nodes.append(Read(numbers.buffer, 0, run.starts[0], run.steps[0], run.count, index))
+        found = trip.value("i8", run.count, spread)
+        trip.nodes.append(Gather(table.name, tile, byte, index, limit, run.count, spread, found))
+        trip.nodes.append(Write(rows.buffer, rows.tile + tile, run.starts[1], run.steps[1], found, run.count, spread, byte))

@@ -1,0 +1,143 @@
+"""Folding the lanes of a vector: the lane-tree unit where the chip has one, else shifts and VXM operations, with the same bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.lowering.chains import Chain
+from compiler.lowering.context import Lowering
+from compiler.lowering.views import View, runs
+from compiler.scheduling.trip import Compute, Read, Trip, Write
+from isa.spec import BY_MNEMONIC, ElementType
+
+FUNCTIONS = {"sum": "add", "max": "max", "min": "min"}
+
+
+def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function: str, target: View, kind: ElementType) -> None:
+    """[…, C] to […, 1] (splat): the tree within each tile, then the tiles in order, in f32 or i32."""
+    lanes = lowering.chip.lanes
+    wide: ElementType = "i32" if from_kind in ("i8", "i32") else "f32"
+    tiles = -(-source.columns // lanes)
+    direct = tiles == 1 and wide == kind
+    partials = [target] if direct else [lowering.temporary(wide, target.shape) for _ in range(tiles)]
+    for tile, partial in enumerate(partials):
+        width = min(lanes, source.columns - tile * lanes)
+        if "reduce" in lowering.chip.sxm.instructions:
+            _by_unit(lowering, source, from_kind, wide, tile, width, FUNCTIONS[function], partial)
+        else:
+            _by_shifts(lowering, source, from_kind, wide, tile, width, FUNCTIONS[function], partial)
+    if direct:
+        return
+    total = partials[0]
+    for i, partial in enumerate(partials[1:]):
+        last = i == tiles - 2
+        into = target if last else lowering.temporary(wide, target.shape)
+        _elementwise(lowering, f"{wide[0]}{FUNCTIONS[function]}", [total, partial], into)
+        total = into
+    if tiles == 1:
+        _elementwise(lowering, f"{wide[0]}mov", [total], target)
+
+
+def _elementwise(lowering: Lowering, mnemonic: str, operands: list[View], target: View) -> None:
+    buffers = lowering.flow.buffers
+    for run in runs([target, *operands], buffers):
+        trip = lowering.trip()
+        chain = Chain(trip, lowering.chip, run.count)
+        values = [
+            chain.read(v.buffer, buffers[v.buffer].type, v.tile, run.starts[1 + i], run.steps[1 + i])
+            for i, v in enumerate(operands)
+        ]
+        value = chain.operation(mnemonic, [*values], buffers[target.buffer].type)
+        trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], value, run.count))
+
+
+def _unit(lowering: Lowering) -> str:
+    """The SXMs in turn."""
+    names = [u.name for u in lowering.chip.units.values() if u.kind == "sxm"]
+    return names[len(lowering.flow.trips) % len(names)]
+
+
+def _move(lowering: Lowering, trip: Trip, mnemonic: str, fields: dict[str, int], value: int, count: int) -> int:
+    """One SXM operation."""
+    result = trip.value(trip.values[value].type, count)
+    trip.nodes.append(Compute(_unit(lowering), mnemonic, (value,), fields, count, 1, result))
+    return result
+
+
+def _by_unit(
+    lowering: Lowering,
+    source: View,
+    from_kind: ElementType,
+    wide: ElementType,
+    tile: int,
+    width: int,
+    function: str,
+    target: View,
+) -> None:
+    choices = next(f.choices for f in BY_MNEMONIC["reduce"].fields if f.name == "op")
+    fields = {"op": choices.index(function), "lanes": width}
+    for run in runs([target, source], lowering.flow.buffers):
+        trip = lowering.trip()
+        if from_kind == wide:
+            value = trip.value(wide, run.count)
+            trip.nodes.append(Read(source.buffer, source.tile + tile, run.starts[1], run.steps[1], run.count, value))
+        else:
+            chain = Chain(trip, lowering.chip, run.count)
+            narrow = chain.read(source.buffer, from_kind, source.tile + tile, run.starts[1], run.steps[1])
+            value = chain.operation(f"{wide[0]}mov", [narrow], wide)
+        folded = _move(lowering, trip, "reduce", fields, value, run.count)
+        trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], folded, run.count))
+
+
+def _by_shifts(
+    lowering: Lowering,
+    source: View,
+    from_kind: ElementType,
+    wide: ElementType,
+    tile: int,
+    width: int,
+    function: str,
+    target: View,
+) -> None:
+    """Level by level: lane l + h comes to lane l, and is folded in where it is one of the lanes."""
+    lanes = lowering.chip.lanes
+    part = View(source.buffer, source.leading, source.strides, source.offset, lanes, source.tile + tile)
+    distance = 1 << max(width - 1, 0).bit_length() - 1 if width > 1 else 0
+    while distance:
+        mask = lowering.constant((np.arange(lanes) + distance < width).astype(np.int8)[None], "lanes")
+        into = lowering.temporary(wide, (*source.leading, lanes))
+        _level(lowering, part, mask.broadcast(part.leading), f"{wide[0]}{function}", wide, distance, into)
+        part, width, distance = into, distance, distance // 2
+    _splat(lowering, part, wide, target)
+
+
+def _level(lowering: Lowering, part: View, mask: View, mnemonic: str, wide: ElementType, distance: int, into: View) -> None:
+    buffers = lowering.flow.buffers
+    kind = buffers[part.buffer].type
+    for run in runs([into, part, mask], buffers):
+        trip = lowering.trip()
+        moving = trip.value(kind, run.count)
+        trip.nodes.append(Read(part.buffer, part.tile, run.starts[1], run.steps[1], run.count, moving))
+        shifted = _move(lowering, trip, "shift", {"by": -distance}, moving, run.count)
+        chain = Chain(trip, lowering.chip, run.count)
+        chain.anchor(shifted)
+        both = chain.operation(mnemonic, [chain.read(part.buffer, kind, part.tile, run.starts[1], run.steps[1]), shifted], wide)
+        takes_part = chain.read(mask.buffer, "i8", mask.tile, run.starts[2], run.steps[2])
+        alone = chain.read(part.buffer, kind, part.tile, run.starts[1], run.steps[1])
+        chosen = chain.operation(f"{wide[0]}sel", [takes_part, both, alone], wide)
+        trip.nodes.append(Write(into.buffer, into.tile, run.starts[0], run.steps[0], chosen, run.count))
+
+
+def _splat(lowering: Lowering, part: View, wide: ElementType, target: View) -> None:
+    buffers = lowering.flow.buffers
+    kind = buffers[part.buffer].type
+    for run in runs([target, part], buffers):
+        trip = lowering.trip()
+        value = trip.value(kind, run.count)
+        trip.nodes.append(Read(part.buffer, part.tile, run.starts[1], run.steps[1], run.count, value))
+        spread = _move(lowering, trip, "broadcast", {"lane": 0}, value, run.count)
+        if kind != wide:
+            chain = Chain(trip, lowering.chip, run.count)
+            chain.anchor(spread)
+            spread = chain.operation(f"{wide[0]}mov", [spread], wide)
+        trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], spread, run.count))

@@ -1,0 +1,128 @@
+"""The graph, operation by operation, to buffers and trips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
+
+from compiler.dialects.graph import (
+    BroadcastOp,
+    ConcatOp,
+    ConstantOp,
+    GatherOp,
+    InputOp,
+    InsertOp,
+    MatmulOp,
+    OutputOp,
+    PadOp,
+    ParamOp,
+    ReduceOp,
+    ReshapeOp,
+    SliceOp,
+    StateOp,
+    TransposeOp,
+    UpdateOp,
+)
+from compiler.dialects.graph_program import main_block
+from compiler.dialects.graph_types import source_place, tensor_of
+from compiler.lowering.boxes import lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice
+from compiler.lowering.context import Lowering, describe
+from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.elementwise import lower_cluster
+from compiler.lowering.fusion import ELEMENTWISE, Cluster, clusters
+from compiler.lowering.gather import lower_gather
+from compiler.lowering.matmul import lower_matmul
+from compiler.lowering.matmul_plan import memory_hints
+from compiler.lowering.reductions import lower_reduce
+from compiler.lowering.transposes import lower_transpose
+from compiler.lowering.views import view_of
+from compiler.scheduling.trip import Flow
+from compiler.weights import WeightStore
+from isa.chip import Chip
+from isa.errors import ModelFault
+
+
+def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: int) -> Flow:
+    """A decomposed graph as a flow. Raises ModelFault with the source place where the chip lacks what is needed."""
+    block = main_block(module)
+    lowering = Lowering(chip, weights, fuse_limit=fuse_limit)
+    lowering.hints = memory_hints(block, chip)
+    groups = clusters(block, chip, fuse_limit)
+    ending: list[UpdateOp] = []
+    for op in block.ops:
+        try:
+            if isinstance(op, UpdateOp):
+                ending.append(op)
+            elif isinstance(op, (MatmulOp, *ELEMENTWISE)):
+                _lower_clustered(lowering, op, groups[op])
+            else:
+                _lower_single(lowering, op)
+        except ModelFault as fault:
+            fault.location = fault.location or source_place(op.location)
+            raise
+    for op in ending:
+        lowering.origin = describe(op)
+        state = next(b for b in lowering.flow.buffers.values() if b.role == "state" and b.name == op.label)
+        copy_rows(lowering, lowering.view(op.value), view_of(state))
+    return lowering.flow
+
+
+def _lower_clustered(lowering: Lowering, op: Operation, cluster: Cluster) -> None:
+    if cluster.operations and op is not cluster.root:
+        return
+    if cluster.matmul:
+        lower_matmul(lowering, cluster.matmul, cluster)
+    else:
+        lower_cluster(lowering, cluster)
+
+
+def _lower_single(lowering: Lowering, op: Operation) -> None:
+    lowering.origin = describe(op)
+    if isinstance(op, (InputOp, StateOp)):
+        role = "input" if isinstance(op, InputOp) else "state"
+        buffer = lowering.buffer(op.label, op.tensor, role, lowering.hints.get(op.result))
+        lowering.views[op.result] = view_of(buffer)
+    elif isinstance(op, OutputOp):
+        _lower_output(lowering, op)
+    elif isinstance(op, BroadcastOp):
+        _lower_broadcast(lowering, op)
+    else:
+        for kind, lower in _SINGLE.items():
+            if isinstance(op, kind):
+                lower(lowering, op)
+
+
+_SINGLE: dict[type[Operation], Callable[..., None]] = {
+    ReduceOp: lower_reduce,
+    ReshapeOp: lower_reshape,
+    TransposeOp: lower_transpose,
+    SliceOp: lower_slice,
+    ConcatOp: lower_concat,
+    PadOp: lower_pad,
+    InsertOp: lower_insert,
+    GatherOp: lower_gather,
+}
+
+assert not set(_SINGLE) & {ParamOp, ConstantOp}, "parameters and constants are placed when they are used"
+
+
+def _lower_output(lowering: Lowering, op: OutputOp) -> None:
+    """Nothing where the value was made in the output's own buffer; else a copy."""
+    view = lowering.view(op.value)
+    if op.label in lowering.flow.buffers and view == view_of(lowering.flow.buffers[op.label]):
+        return
+    buffer = lowering.buffer(op.label, op.tensor, "output")
+    copy_rows(lowering, view, view_of(buffer))
+
+
+def _lower_broadcast(lowering: Lowering, op: BroadcastOp) -> None:
+    """Leading axes broadcast as a view; a splat column read in every tile is what a broadcast last axis is."""
+    view, to = lowering.view(op.x), tensor_of(op.result)
+    leading = to.shape[:-1]
+    if view.columns == (to.shape[-1] if to.shape else 1):
+        lowering.views[op.result] = view.broadcast(leading)
+        return
+    target = written(lowering, op.result)
+    copy_rows(lowering, view.broadcast(leading), target)

@@ -1,0 +1,161 @@
+"""Who must wait for whom, and how long: the dependence graph of placed trips.
+
+Program order gives memory and the planes their meaning. Of two trips that touch the same word (one writing), or the same plane, the later
+one in program order must start at least so many cycles after the earlier one that every word is written before it is read, and read
+before it is replaced. Distances are exact, so a consumer may chase its producer word by word.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.scheduling.placed import PlacedTrip, Step
+from isa.chip import Chip
+
+
+_Wait = Callable[[int, int, int], None]
+
+
+@dataclass(slots=True)
+class _Access:
+    trip: int
+    cycle: int
+    """Dispatch of element 0, relative to the trip's start."""
+    address: int
+    step: int
+    count: int
+    every: int
+    latency: int
+    any_of: int = 0
+    """A gather or scatter touches any of this many words from `address`, at any of its dispatches."""
+
+    @property
+    def low(self) -> int:
+        return min(self.address, self.address + (self.count - 1) * self.step)
+
+    @property
+    def high(self) -> int:
+        return max(self.address, self.address + (self.count - 1) * self.step) + max(self.any_of - 1, 0)
+
+
+def _words(access: _Access, last: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sorted distinct addresses and the cycle of their first (or last) touch."""
+    if access.any_of:
+        cycle = access.cycle + (access.count - 1) * access.every if last else access.cycle
+        addresses = np.arange(access.address, access.address + access.any_of)
+        return addresses, np.full(access.any_of, cycle)
+    if not access.step:
+        cycle = access.cycle + (access.count - 1) * access.every if last else access.cycle
+        return np.array([access.address]), np.array([cycle])
+    order = np.arange(access.count)
+    addresses, cycles = access.address + access.step * order, access.cycle + access.every * order
+    return (addresses, cycles) if access.step > 0 else (addresses[::-1], cycles[::-1])
+
+
+def _distance(earlier: _Access, later: _Access, gap: int) -> int | None:
+    """Least start difference so that every common word is touched by `later` at least `gap` cycles after `earlier`; None if none is
+    common."""
+    if earlier.high < later.low or later.high < earlier.low:
+        return None
+    if earlier.step == later.step == 1 and not earlier.any_of and not later.any_of:
+        first, last = max(earlier.low, later.low), min(earlier.high, later.high)
+        return max(
+            earlier.cycle + (a - earlier.address) * earlier.every + gap - later.cycle - (a - later.address) * later.every
+            for a in (first, last)
+        )
+    a_words, a_cycles = _words(earlier, last=True)
+    b_words, b_cycles = _words(later, last=False)
+    _, ia, ib = np.intersect1d(a_words, b_words, assume_unique=True, return_indices=True)
+    if not len(ia):
+        return None
+    return int(np.max(a_cycles[ia] - b_cycles[ib])) + gap
+
+
+class _Memory:
+    """Accesses of one slice so far that a later one may still have to wait for."""
+
+    def __init__(self) -> None:
+        self.writes: list[_Access] = []
+        self.reads: list[_Access] = []
+
+
+def dependence_graph(trips: list[PlacedTrip], chip: Chip) -> nx.DiGraph[int]:
+    """Edges (a, b, distance): trip b starts at least `distance` cycles after trip a. Distances may be negative."""
+    edges: dict[tuple[int, int], int] = {}
+
+    def wait(a: int, b: int, distance: int) -> None:
+        if a != b:
+            edges[a, b] = max(edges.get((a, b), distance), distance)
+
+    slices: defaultdict[str, _Memory] = defaultdict(_Memory)
+    planes: defaultdict[str, _PlaneOrder] = defaultdict(_PlaneOrder)
+    for index, trip in enumerate(trips):
+        for step in trip.steps:
+            if step.mnemonic in ("read", "write", "gather", "scatter"):
+                _memory_order(slices[step.slots[0].rsplit(".", 1)[0]], step, index, wait)
+            elif step.mnemonic in ("load", "swap", "feed"):
+                for slot in (step.slots[0], *step.hold):
+                    planes[slot.split(".")[0]].order(step, index, wait)
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(trips)))
+    graph.add_weighted_edges_from(((a, b, d) for (a, b), d in edges.items()), weight="distance")
+    return graph
+
+
+def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:
+    f = step.fields
+    if step.mnemonic in ("gather", "scatter"):
+        mine = _Access(trip, step.offset, f["base"], 0, step.rep, step.every, step.latency, f["limit"])
+    else:
+        mine = _Access(trip, step.offset, f["addr"], f.get("step", 0), step.rep, step.every, step.latency)
+    if step.mnemonic in ("read", "gather"):
+        for write in memory.writes:
+            distance = _distance(write, mine, write.latency)
+            if distance is not None:
+                wait(write.trip, trip, distance)
+        memory.reads.append(mine)
+        return
+    for earlier in (*memory.writes, *memory.reads):
+        distance = _distance(earlier, mine, 1)
+        if distance is not None:
+            wait(earlier.trip, trip, distance)
+    if step.mnemonic == "write" and step.fields.get("step", 0) in (0, 1):
+        # What this write replaces as a whole needs no watching any more: who waits for it has waited for them.
+        memory.writes = [w for w in memory.writes if w.trip == trip or not (mine.low <= w.low and w.high <= mine.high)]
+        memory.reads = [r for r in memory.reads if r.trip == trip or not (mine.low <= r.low and r.high <= mine.high)]
+    memory.writes.append(mine)
+
+
+class _PlaneOrder:
+    """The buffers of one MXM plane: load → swap → feeds, in program order."""
+
+    def __init__(self) -> None:
+        self.loads: list[tuple[int, Step]] = []
+        self.swap: tuple[int, Step] | None = None
+        self.feeds: list[tuple[int, Step]] = []
+
+    def order(self, step: Step, trip: int, wait: _Wait) -> None:
+        if step.mnemonic == "load":
+            if self.swap:
+                wait(self.swap[0], trip, self.swap[1].offset + self.swap[1].latency - step.offset)
+            self.loads.append((trip, step))
+        elif step.mnemonic == "swap":
+            for other, load in self.loads:
+                wait(other, trip, load.offset + (load.rep - 1) * load.every + load.latency - step.offset)
+            for other, feed in self.feeds[-1:]:
+                wait(other, trip, feed.offset + (feed.rep - 1) * feed.every + 1 - step.latency - step.offset)
+            if self.swap:
+                wait(self.swap[0], trip, self.swap[1].offset + 1 - step.offset)
+            self.loads, self.feeds, self.swap = [], [], (trip, step)
+        else:
+            if self.swap:
+                wait(self.swap[0], trip, self.swap[1].offset + self.swap[1].latency - step.offset)
+            for other, feed in self.feeds[-1:]:
+                wait(other, trip, feed.offset + (feed.rep - 1) * feed.every + 1 - step.offset)
+            self.feeds.append((trip, step))

@@ -1,0 +1,299 @@
+"""A trip with its memory places known: operations at offsets, values on relative diagonals.
+
+Offsets follow from the time rule alone: a value keeps its diagonal, so producer and consumers of a value agree on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import gcd
+
+from compiler.scheduling.trip import Buffer, Compute, Feed, Gather, Load, Node, Read, ReadBlock, Swap, Trip, Write
+from isa.chip import Chip
+from isa.program import Direction, Immediate
+from isa.spec import BY_MNEMONIC, BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one (segment, stripe, tile, byte) of a buffer starts."""
+
+    unit: str
+    base: int
+
+
+Places = dict[str, dict[tuple[int, int, int, int], Place]]
+"""Buffer name → (segment, stripe, tile, byte) → place."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One operation of a placed trip. `slots` are the slots it may stand in (all of them where `hold` is set).
+
+    `source` operands are (value, first byte stream, type) or immediates; `result` is (value, first byte stream) or None.
+    """
+
+    mnemonic: str
+    slots: tuple[str, ...]
+    sources: tuple[tuple[int, int, str] | Immediate, ...]
+    result: tuple[int, int, str] | None
+    fields: Mapping[str, int]
+    rep: int
+    every: int
+    latency: int
+    position: int
+    node: int
+    element: int = 0
+    """Index of its first element in the value it reads or writes, in units of the value's `every`."""
+    offset: int = 0
+    skew: int = 0
+    hold: tuple[str, ...] = ()
+    """Further slots kept busy (the odd plane of a pair)."""
+
+
+@dataclass(slots=True)
+class Wire:
+    """A value's way: direction, relative diagonal of its first vector, the positions it needs."""
+
+    streams: int
+    alignment: int
+    count: int
+    every: int
+    direction: Direction | None = None
+    diagonal: int = 0
+    low: int = 1 << 30
+    high: int = -1
+    known: bool = False
+
+
+@dataclass(slots=True)
+class PlacedTrip:
+    origin: str
+    steps: list[Step] = field(default_factory=list[Step])
+    wires: list[Wire] = field(default_factory=list[Wire])
+    load_side: str = ""
+    """Position name of the MXM side whose load streams are used, or empty."""
+
+    @property
+    def duration(self) -> int:
+        return max(s.offset + (s.rep - 1) * s.every + s.latency for s in self.steps)
+
+
+class RigidityError(Exception):
+    """A trip whose meetings contradict each other: a bug of the lowering."""
+
+
+def _accesses(buffer: Buffer, row: int, row_step: int, count: int) -> list[tuple[int, int, int, int, int, int]]:
+    """(segment, stripe, address offset, address step, first element, count) of the single-slice parts of a row walk.
+
+    Elements of one part are `period` apart, where period = the number of parts.
+    """
+    segment = buffer.segment_of(row)
+    local = row - buffer.segments[segment]
+    period = buffer.stripes // gcd(buffer.stripes, row_step) if row_step else 1
+    parts: list[tuple[int, int, int, int, int, int]] = []
+    for j in range(min(period, count)):
+        at = local + j * row_step
+        step = row_step * period // buffer.stripes
+        parts.append((segment, at % buffer.stripes, at // buffer.stripes, step, j, -(-(count - j) // period)))
+    return parts
+
+
+class _Placer:
+    def __init__(self, trip: Trip, buffers: Mapping[str, Buffer], places: Places, chip: Chip) -> None:
+        self.trip, self.buffers, self.places, self.chip = trip, buffers, places, chip
+        self.placed = PlacedTrip(trip.origin)
+        self.placed.wires = [Wire(v.streams, v.alignment, v.count, v.every) for v in trip.values]
+
+    def add(self, step: Step, unit_kind: str) -> None:
+        timing = self.chip.timing[f"{unit_kind}.{BY_MNEMONIC[step.mnemonic].timing}"]
+        step.latency = timing.latency + step.fields.get("delay", 0)
+        step.skew = timing.skew
+        self.placed.steps.append(step)
+
+    def memory(self, node: int, name: str, tile: int, row: int, row_step: int, count: int, every: int,
+               value: int, offset: int, byte: int, mnemonic: str) -> None:  # fmt: skip
+        """One operation for each slice that the row walk touches, all on byte stream `offset` of the value."""
+        buffer = self.buffers[name]
+        parts = _accesses(buffer, row, row_step, count)
+        for segment, stripe, address, step, element, rep in parts:
+            place = self.places[name][segment, stripe, tile, byte]
+            unit = self.chip.units[place.unit]
+            port = "rd" if mnemonic == "read" else "wr"
+            fields = {"addr": place.base + address}
+            if step and rep > 1:
+                fields["step"] = step
+            end = (value, offset, "i8")
+            self.add(
+                Step(mnemonic, (f"{place.unit}.{port}",), () if mnemonic == "read" else (end,), end if mnemonic == "read" else None,
+                     fields, rep, every * len(parts) if rep > 1 else 1, 0, unit.position, node, element),
+                unit.kind,
+            )  # fmt: skip
+
+    def byte_columns(self, node: Read | Write) -> list[tuple[int, int]]:
+        """(byte stream within the value, byte column of the buffer)."""
+        return [(0, node.byte)] if node.byte >= 0 else [(b, b) for b in range(self.buffers[node.buffer].bytes)]
+
+    def visit(self, index: int, node: Node) -> None:
+        chip = self.chip
+        if isinstance(node, Read):
+            every = self.trip.values[node.result].every
+            for offset, byte in self.byte_columns(node):
+                self.memory(index, node.buffer, node.tile, node.row, node.row_step, node.count, every,
+                            node.result, offset, byte, "read")  # fmt: skip
+        elif isinstance(node, Write):
+            for offset, byte in self.byte_columns(node):
+                self.memory(index, node.buffer, node.tile, node.row, node.row_step, node.count, node.every,
+                            node.source, offset, byte, "write")  # fmt: skip
+        elif isinstance(node, ReadBlock):
+            width = self.buffers[node.buffer].bytes
+            for lane in range(min(node.rows_per_cycle, node.count)):
+                rep = -(-(node.count - lane) // node.rows_per_cycle)
+                for byte in range(width):
+                    self.memory(index, node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, 1,
+                                node.result, lane * width + byte, byte, "read")  # fmt: skip
+        elif isinstance(node, Gather):
+            place = self.places[node.buffer][0, 0, node.tile, node.byte]
+            unit = chip.units[place.unit]
+            every = node.every if node.count > 1 else 1
+            self.add(
+                Step("gather", (f"{place.unit}.rd",), ((node.index, 0, "i32"),), (node.result, 0, "i8"),
+                     {"base": place.base, "limit": node.limit}, node.count, every, 0, unit.position, index),
+                unit.kind,
+            )  # fmt: skip
+        else:
+            self.compute(index, node)
+
+    def compute(self, index: int, node: Load | Swap | Feed | Compute) -> None:
+        chip, values = self.chip, self.trip.values
+        if isinstance(node, Compute):
+            unit = chip.units[node.unit]
+            slots = tuple(s.name for s in chip.slot_list if s.unit.name == node.unit)
+            sources = tuple(o if isinstance(o, Immediate) else (o, 0, values[o].type) for o in node.operands)
+            result = (node.result, 0, values[node.result].type)
+            every = node.every if node.count > 1 else 1
+            step = Step(node.mnemonic, slots, sources, result, node.fields, node.count, every, 0, unit.position, index)
+            self.add(step, unit.kind)
+            return
+        mode = chip_modes().index(node.mode)
+        for plane in node.planes if isinstance(node, Load) else (node.plane,):
+            unit = chip.planes[plane]
+            pair = () if node.mode == "i8" else (plane + 1,)
+            fields: dict[str, int] = {"mode": mode} if mode else {}
+            port = "sw"
+            sources: tuple[tuple[int, int, str] | Immediate, ...] = ()
+            result, rep = None, 1
+            if isinstance(node, Load):
+                port, value = "ld", values[node.source]
+                width = BYTES["f16"] if node.mode == "f16" else 1
+                fields |= {"streams": value.streams, "count": node.count}
+                fields |= {"row": node.row} if node.row else {}
+                fields |= {"transposed": 1} if node.transposed else {}
+                sources, rep = ((node.source, 0, "i8"),), -(-node.count // (value.streams // width))
+                self.placed.load_side = unit.side or ""
+            elif isinstance(node, Feed):
+                port = "fd"
+                fields |= {"depth": node.depth}
+                fields |= {"lane": node.lane} if node.lane else {}
+                fields |= {"acc": node.accumulator} if node.accumulator else {}
+                fields |= {} if node.fresh else {"fresh": 0}
+                sources, rep = ((node.source, 0, values[node.source].type),), node.count
+                result = None if node.result < 0 else (node.result, 0, values[node.result].type)
+            hold = tuple(f"mxm{p}.{port}" for p in pair)
+            self.add(
+                Step({"ld": "load", "sw": "swap", "fd": "feed"}[port], (f"mxm{plane}.{port}",), sources, result, fields, rep, 1, 0,
+                     unit.position, index, hold=hold),
+                "mxm",
+            )  # fmt: skip
+
+
+def chip_modes() -> tuple[str, ...]:
+    """Names of the MXM modes in field order."""
+    return BY_MNEMONIC["swap"].fields[0].choices
+
+
+def place_trip(trip: Trip, buffers: Mapping[str, Buffer], places: Places, chip: Chip) -> PlacedTrip:
+    """Operations of a trip with offsets and diagonals; the earliest dispatch is at offset 0. Raises RigidityError."""
+    placer = _Placer(trip, buffers, places, chip)
+    for index, node in enumerate(trip.nodes):
+        placer.visit(index, node)
+    placed = placer.placed
+    _choose_directions(placed)
+    _solve(placed, chip)
+    return placed
+
+
+def _choose_directions(placed: PlacedTrip) -> None:
+    """Direction of every wire whose ends are at different positions; the others may run either way."""
+    sources: list[list[int]] = [[] for _ in placed.wires]
+    targets: list[list[int]] = [[] for _ in placed.wires]
+    for step in placed.steps:
+        if step.result:
+            sources[step.result[0]].append(step.position)
+        for source in step.sources:
+            if not isinstance(source, Immediate):
+                targets[source[0]].append(step.position)
+    for wire, begins, ends in zip(placed.wires, sources, targets, strict=True):
+        wire.low, wire.high = min(begins + ends), max(begins + ends)
+        if max(begins) <= min(ends) and wire.high > wire.low:
+            wire.direction = "e"
+        elif min(begins) >= max(ends) and wire.high > wire.low:
+            wire.direction = "w"
+        elif wire.high > wire.low:
+            raise RigidityError(f"{placed.origin}: a value would have to run both ways ({begins} to {ends})")
+
+
+def _solve(placed: PlacedTrip, chip: Chip) -> None:
+    """Offsets and diagonals by propagation from the first step over shared wires."""
+    touching: list[list[int]] = [[] for _ in placed.wires]
+    for i, step in enumerate(placed.steps):
+        for w in _wires_of(step):
+            touching[w].append(i)
+    done: set[int] = set()
+    for root in range(len(placed.steps)):
+        if root in done:
+            continue
+        if root:
+            raise RigidityError(f"{placed.origin}: the trip falls apart")
+        done.add(root)
+        pending = [root]
+        while pending:
+            i = pending.pop()
+            step = placed.steps[i]
+            for w in _wires_of(step):
+                wire = placed.wires[w]
+                diagonal = _diagonal_of(step, w, wire)
+                if wire.known and wire.diagonal != diagonal:
+                    raise RigidityError(
+                        f"{placed.origin}: {step.mnemonic} misses a meeting by {diagonal - wire.diagonal} cycles"
+                    )
+                wire.diagonal, wire.known = diagonal, True
+                for j in touching[w]:
+                    if j not in done:
+                        done.add(j)
+                        other = placed.steps[j]
+                        other.offset += diagonal - _diagonal_of(other, w, wire)
+                        pending.append(j)
+    first = min(s.offset for s in placed.steps)
+    for step in placed.steps:
+        step.offset -= first
+    for wire in placed.wires:
+        wire.diagonal -= first
+
+
+def _wires_of(step: Step) -> list[int]:
+    found = [s[0] for s in step.sources if not isinstance(s, Immediate)]
+    return [*found, step.result[0]] if step.result else found
+
+
+def _diagonal_of(step: Step, w: int, wire: Wire) -> int:
+    """Diagonal of the wire's element 0, if the step keeps its offset."""
+    time = step.offset
+    if step.result and step.result[0] == w:
+        group = step.fields.get("group", 1)
+        time += step.latency + (group - 1) * step.every
+    else:
+        time += step.skew
+    time -= step.element * wire.every
+    return time + step.position if wire.direction == "w" else time - step.position

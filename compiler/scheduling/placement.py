@@ -1,0 +1,184 @@
+"""Where buffers live: a slice and a base address for every (segment, stripe, tile, byte).
+
+Columns that one trip touches at once must lie in different slices, for a slice has one read and one write port: that is a
+colouring of the interference graph of column groups (networkx), done greedily in program order. Within a slice, addresses
+are shared by buffers whose lives do not overlap, but only when fresh words have run out, because sharing makes trips wait.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import networkx as nx
+
+from compiler.scheduling.placed import Place, Places
+from compiler.scheduling.trip import Buffer, Flow, Gather, Node, Read, ReadBlock, Write
+from isa.chip import Chip, Side
+from isa.errors import ModelFault
+
+Group = tuple[str, int, int]
+"""A buffer's (segment, tile): its stripes and bytes are always touched together."""
+
+
+@dataclass(slots=True)
+class _Allocation:
+    base: int
+    words: int
+    first_trip: int
+    last_trip: int
+
+
+class _Slice:
+    """Allocations of one memory slice."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+        self.used = 0
+        self.allocations: list[_Allocation] = []
+
+    def find(self, words: int, first_trip: int, last_trip: int, share: bool) -> int | None:
+        """Lowest free base, or None. Without `share` the words of buffers that are already dead stay taken."""
+        if not share:
+            return self.used if self.used + words <= self.words else None
+        alive = [a for a in self.allocations if a.first_trip <= last_trip and first_trip <= a.last_trip]
+        base = 0
+        for a in sorted(alive, key=lambda a: a.base):
+            if base + words <= a.base:
+                break
+            base = max(base, a.base + a.words)
+        return base if base + words <= self.words else None
+
+    def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
+        self.allocations.append(_Allocation(base, words, first_trip, last_trip))
+        self.used = max(self.used, base + words)
+
+
+def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
+    """Column groups that a node reads or writes."""
+    if isinstance(node, Gather):
+        return [(node.buffer, 0, node.tile)]
+    if isinstance(node, (Read, ReadBlock, Write)):
+        return [(node.buffer, buffers[node.buffer].segment_of(node.row), node.tile)]
+    return []
+
+
+def _lives(flow: Flow) -> dict[str, tuple[int, int]]:
+    """First and last trip of each buffer; what the host reads or writes lives to the end, what it sets lives from the start."""
+    lives: dict[str, tuple[int, int]] = {}
+    for index, trip in enumerate(flow.trips):
+        for node in trip.nodes:
+            for name, _, _ in touched(node, flow.buffers):
+                lives[name] = (lives.get(name, (index, 0))[0], index)
+    end = len(flow.trips)
+    for name, buffer in flow.buffers.items():
+        first, last = lives.get(name, (0, 0))
+        if buffer.role in ("param", "state", "constant"):
+            first, last = 0, end
+        elif buffer.role == "input":
+            first = 0
+        elif buffer.role == "output":
+            last = end
+        lives[name] = (first, last)
+    return lives
+
+
+def _interference(flow: Flow) -> nx.Graph[Group]:
+    """Groups that one trip touches together."""
+    graph: nx.Graph[Group] = nx.Graph()
+    for name, buffer in flow.buffers.items():
+        for segment in range(len(buffer.segments)):
+            graph.add_nodes_from((name, segment, tile) for tile in range(buffer.tiles))
+    for trip in flow.trips:
+        groups = list(dict.fromkeys(g for node in trip.nodes for g in touched(node, flow.buffers)))
+        graph.add_edges_from((a, b) for i, a in enumerate(groups) for b in groups[i + 1 :])
+    return graph
+
+
+def place(flow: Flow, chip: Chip) -> Places:
+    """A place for every column of every buffer. Raises ModelFault where the chip is too small."""
+    return _Placement(flow, chip).run()
+
+
+class _Placement:
+    def __init__(self, flow: Flow, chip: Chip) -> None:
+        self.flow, self.chip = flow, chip
+        self.lives = _lives(flow)
+        self.graph = _interference(flow)
+        kinds = ("sram", "rram") if chip.rram else ("sram",)
+        self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
+        self.chosen: dict[Group, tuple[str, ...]] = {}
+        self.places: Places = {name: {} for name in flow.buffers}
+        self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
+
+    def run(self) -> Places:
+        order = sorted(self.flow.buffers, key=lambda n: self.lives[n][0])
+        # Buffers that must be striped over many slices choose first: they have the least freedom.
+        order.sort(key=lambda n: -self.flow.buffers[n].stripes * self.flow.buffers[n].bytes)
+        for name in order:
+            buffer = self.flow.buffers[name]
+            for tile in range(buffer.tiles):
+                for segment in range(len(buffer.segments)):
+                    self.place_group((name, segment, tile), buffer)
+        return self.places
+
+    def place_group(self, group: Group, buffer: Buffer) -> None:
+        name, segment, tile = group
+        width = buffer.stripes * buffer.bytes
+        words = buffer.words_per_place(segment)
+        forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
+        mine = {u for other, units in self.chosen.items() if other[0] == name for u in units}
+        life = self.lives[name]
+        for share in (False, True):
+            for side in self.sides(buffer, segment, tile, forbidden):
+                free: list[tuple[bool, int, int, str, int]] = []
+                for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
+                    if unit.name in forbidden:
+                        continue
+                    base = self.slices[unit.name].find(words, *life, share)
+                    if base is not None:
+                        free.append((unit.name in mine, self.slices[unit.name].used, number, unit.name, base))
+                if len(free) >= width:
+                    self.take(group, buffer, side, sorted(free)[:width], words)
+                    return
+        raise self.too_large(buffer, width, words, len(forbidden))
+
+    def sides(self, buffer: Buffer, segment: int, tile: int, forbidden: set[str]) -> list[Side]:
+        fixed = buffer.sides.get((segment, tile))
+        if fixed:
+            return [fixed]
+        present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
+
+        def cost(side: Side) -> tuple[int, int]:
+            units = self.chip.slices(buffer.memory, side)
+            blocked = sum(1 for u in units if u.name in forbidden)
+            return blocked, self.words_on_side[buffer.memory, side]
+
+        return sorted(present, key=cost)
+
+    def take(self, group: Group, buffer: Buffer, side: Side, free: list[tuple[bool, int, int, str, int]], words: int) -> None:
+        name, segment, tile = group
+        # Neighbouring stripes in neighbouring slices: order by the slice's number, not by how full it is.
+        units = sorted(free, key=lambda f: f[2])
+        self.chosen[group] = tuple(f[3] for f in units)
+        self.words_on_side[buffer.memory, side] += words * len(units)
+        for i, (_, _, _, unit, base) in enumerate(units):
+            self.slices[unit].take(base, words, *self.lives[name])
+            stripe, byte = divmod(i, buffer.bytes)
+            self.places[name][segment, stripe, tile, byte] = Place(unit, base)
+
+    def too_large(self, buffer: Buffer, width: int, words: int, forbidden: int) -> ModelFault:
+        kind = buffer.memory.upper()
+        slices = self.chip.slices(buffer.memory)
+        capacity = sum(self.slices[u.name].words for u in slices) * self.chip.lanes
+        used = sum(self.slices[u.name].used for u in slices) * self.chip.lanes
+        need = width * words * buffer.tiles * len(buffer.segments) * self.chip.lanes
+        return ModelFault(
+            f"'{buffer.name}' does not fit: it needs {width} {kind} slices of one side with {words} words free in each",
+            notes=(
+                f"'{buffer.name}' takes {need:,} bytes in all; chip {self.chip.name} has {capacity:,} bytes of {kind}, "
+                f"{used:,} of them taken by what was placed before",
+                f"{forbidden} slices are out because the same operation reads or writes them at the same time",
+            ),
+            hint="use a chip with more memory, a narrower element type, or split the tensor",
+        )

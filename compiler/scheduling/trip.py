@@ -1,0 +1,206 @@
+"""Trips and buffers: what the flow dialect says, as plain data for the scheduler.
+
+A *buffer* is a tensor in memory, not yet placed. A *trip* is one rigid journey of data: nodes joined by values, every offset
+forced by the time rule. Nodes are in an order in which each value is produced before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from isa.chip import Side
+from isa.program import Immediate
+from isa.spec import BYTES, ElementType
+
+ALL_BYTES = -1
+
+Role = Literal["input", "output", "param", "state", "constant", "temporary"]
+
+
+@dataclass(slots=True)
+class Buffer:
+    """Rows × tiles × bytes of vectors in SRAM or RRAM (see `isa.program.Piece` for how a tensor becomes rows and tiles).
+
+    `segments` are the first rows of the row ranges that may lie in different slices. Within a segment, row l lies in stripe
+    l mod `stripes` at address l div `stripes`, so that consecutive rows come from different slices at once.
+    `sides` fixes the hemisphere of a (segment, tile); others are chosen by placement.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: ElementType
+    role: Role
+    memory: Literal["sram", "rram"]
+    lanes: int
+    stripes: int = 1
+    segments: tuple[int, ...] = (0,)
+    digest: str = ""
+    sides: dict[tuple[int, int], Side] = field(default_factory=dict[tuple[int, int], Side])
+
+    @property
+    def columns(self) -> int:
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def rows(self) -> int:
+        count = 1
+        for size in self.shape[:-1]:
+            count *= size
+        return count
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.columns // self.lanes)
+
+    @property
+    def bytes(self) -> int:
+        return BYTES[self.type]
+
+    def segment_of(self, row: int) -> int:
+        return max(i for i, first in enumerate(self.segments) if first <= row)
+
+    def segment_rows(self, segment: int) -> int:
+        ends = (*self.segments[1:], self.rows)
+        return ends[segment] - self.segments[segment]
+
+    def words_per_place(self, segment: int) -> int:
+        """Words that one (segment, stripe, tile, byte) takes."""
+        return -(-self.segment_rows(segment) // self.stripes)
+
+
+@dataclass(slots=True)
+class Value:
+    """`streams` byte streams of one type, `count` vectors `every` cycles apart."""
+
+    type: ElementType
+    streams: int
+    count: int
+    every: int = 1
+
+    @property
+    def alignment(self) -> int:
+        return BYTES[self.type]
+
+
+@dataclass(slots=True)
+class Read:
+    """Rows row, row + row_step, … of a tile, as a stream group of the buffer's type, or one byte column of them."""
+
+    buffer: str
+    tile: int
+    row: int
+    row_step: int
+    count: int
+    result: int = -1
+    byte: int = ALL_BYTES
+
+
+@dataclass(slots=True)
+class ReadBlock:
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time, for a load."""
+
+    buffer: str
+    tile: int
+    row: int
+    count: int
+    rows_per_cycle: int
+    result: int = -1
+
+
+@dataclass(slots=True)
+class Gather:
+    """One byte column of the rows that an index value names, of a table of `limit` rows."""
+
+    buffer: str
+    tile: int
+    byte: int
+    index: int
+    limit: int
+    count: int
+    every: int
+    result: int = -1
+
+
+@dataclass(slots=True)
+class Load:
+    planes: tuple[int, ...]
+    source: int
+    mode: str
+    count: int
+    row: int = 0
+    transposed: bool = False
+
+
+@dataclass(slots=True)
+class Swap:
+    plane: int
+    mode: str
+
+
+@dataclass(slots=True)
+class Feed:
+    """`result` is -1 where the sum stays in the accumulator."""
+
+    plane: int
+    source: int
+    mode: str
+    depth: int
+    lane: int
+    accumulator: int
+    fresh: bool
+    count: int
+    result: int = -1
+
+
+@dataclass(slots=True)
+class Compute:
+    """One VXM or SXM operation; `unit` is 'vxm', 'sxm.w' or 'sxm.e'. An operand is a value or an immediate."""
+
+    unit: str
+    mnemonic: str
+    operands: tuple[int | Immediate, ...]
+    fields: Mapping[str, int]
+    count: int
+    every: int
+    result: int
+
+
+@dataclass(slots=True)
+class Write:
+    buffer: str
+    tile: int
+    row: int
+    row_step: int
+    source: int
+    count: int
+    every: int = 1
+    byte: int = ALL_BYTES
+
+
+Node = Read | ReadBlock | Gather | Load | Swap | Feed | Compute | Write
+
+
+@dataclass(slots=True)
+class Trip:
+    """Nodes and the values between them. `origin` says where in the source it comes from."""
+
+    origin: str
+    nodes: list[Node] = field(default_factory=list[Node])
+    values: list[Value] = field(default_factory=list[Value])
+
+    def value(self, type: ElementType, count: int, every: int = 1, streams: int = 0) -> int:
+        self.values.append(Value(type, streams or BYTES[type], count, every))
+        return len(self.values) - 1
+
+
+@dataclass(slots=True)
+class Flow:
+    """A whole program before placement: buffers by name, trips in program order.
+
+    Program order gives memory its meaning: a trip sees what the trips before it wrote.
+    """
+
+    buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
+    trips: list[Trip] = field(default_factory=list[Trip])
