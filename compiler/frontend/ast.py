@@ -9,6 +9,9 @@ from isa.errors import Location
 
 BinaryOperator = Literal["+", "-", "*", "/", "//", "%", "@", "<", "<=", ">", ">=", "==", "!="]
 
+MAX_EXCERPT = 160
+"""Characters of a line that an error shows, if the caret is among them."""
+
 
 class Place(NamedTuple):
     """Line and column, from 1."""
@@ -248,4 +251,4 @@ class Ast:
     def location(self, place: Place) -> Location:
         """The place with its line's text, for an error."""
         text = self.lines[place.line - 1] if 0 < place.line <= len(self.lines) else ""
-        return Location(self.file, place.line, place.column, text)
+        return Location(self.file, place.line, place.column, text[: max(MAX_EXCERPT, place.column)].rstrip("\r"))

@@ -89,13 +89,14 @@ class Declarations:
             fault = ModelFault(f"each parameter of a family needs its own key; '{key}' has no {mark}")
             raise self.expressions.placed(fault, node.key.place)
         members: list[AnyValue] = []
+        before = self.scope.enter(family.name)
         for number in self.expressions.each(family.source):
             if number != len(members):
                 fault = ModelFault(f"a family counts from 0 in steps of 1; found {describe(number)}", hint="write 0..n")
                 raise self.expressions.placed(fault, family.place)
             self.scope.bind(family.name, number)
             members.append(self._read(node, f"{node.name}.{number}", key.replace(mark, str(number))))
-        self.scope.unbind(family.name)
+        self.scope.leave(family.name, before)
         self.scope.top[node.name] = tuple(members)
 
     def _read(self, node: ast.Param, name: str, key: str) -> TensorValue:

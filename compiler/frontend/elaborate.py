@@ -23,7 +23,7 @@ MAX_DEPTH = 40
 """Calls inside calls."""
 
 MAX_TRAIL = 6
-"""Calls that an error lists."""
+"""Calls that an error lists: the innermost ones, and the outermost."""
 
 LIBRARY = (math_builtins, shape_builtins)
 """Imported for what they put into the table of built-ins."""
@@ -37,10 +37,7 @@ def build_graph(text: str, file: str, weights: WeightStore, base_dir: Path | Non
     """
     source = parse_source(text, file)
     with ParameterFiles(base_dir or Path(file).parent) as files:
-        try:
-            return _Program(source, weights, files).build()
-        except RecursionError:
-            raise ModelFault("an expression is nested too deeply", Location(file), hint="give its parts names") from None
+        return _Program(source, weights, files).build()
 
 
 class _Program:
@@ -85,6 +82,9 @@ class _Program:
                 value = self._statement(node)
             except ToolchainError as fault:
                 raise self.expressions.placed(fault, node.place) from None
+            except RecursionError:
+                fault = ModelFault("this is nested too deeply", hint="give parts of the expression names")
+                raise self.expressions.placed(fault, node.place) from None
             if value is not None:
                 return value
         return None
@@ -118,14 +118,14 @@ class _Program:
         return value
 
     def _loop(self, node: ast.Loop) -> AnyValue | None:
-        value = None
+        value, before = None, self.scope.enter(node.name)
         for item in self.expressions.each(node.source):
             self.expressions.step()
             self.scope.bind(node.name, item)
             value = self._inside(node.body)
             if value is not None:
                 break
-        self.scope.unbind(node.name)
+        self.scope.leave(node.name, before)
         return value
 
     def _assign(self, node: ast.Assign) -> None:
@@ -178,9 +178,9 @@ class _Program:
                 raise ModelFault(f"the function '{function.name}' returned nothing", hint="end it with 'return …'")
         except ToolchainError as fault:
             self.expressions.placed(fault, place)
-            if len(fault.notes) < MAX_TRAIL:
-                shown = ", ".join(describe(given[n]) for n in names if n in given)
-                fault.notes += (f"in {function.name}({shown}), called at {self.source.location(place)}",)
+            shown = ", ".join(describe(given[n]) for n in names if n in given)
+            trail = f"in {function.name}({shown}), called at {self.source.location(place)}"
+            fault.notes = (*fault.notes[: MAX_TRAIL - 1], trail)
             raise
         finally:
             self.depth, self.scope.local, self.inner_blocks = self.depth - 1, outer, blocks

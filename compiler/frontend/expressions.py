@@ -179,13 +179,14 @@ class Expressions:
 
     def _comprehension(self, node: ast.Comprehension) -> AnyValue:
         found: list[AnyValue] = []
+        before = self.scope.enter(node.name)
         for item in self.each(node.source):
             self.step()
             self.scope.bind(node.name, item)
             found.append(self.value(node.item))
             if len(found) > MAX_LIST:
                 raise ModelFault(f"a list has at most {MAX_LIST} items")
-        self.scope.unbind(node.name)
+        self.scope.leave(node.name, before)
         return tuple(found)
 
     def _call(self, node: ast.Call) -> AnyValue:

@@ -72,7 +72,7 @@ def _extreme(e: Emitter, fn: str, a: AnyValue, b: AnyValue | None, axis: Axes, k
     if b is not None:
         if axis is not None or keepdims:
             raise ModelFault(f"{fn} of two values has no axis", hint=f"write {fn}(x, axis=…) or {fn}(a, b)")
-        return binary(e, fn, a, b)
+        return binary(e, fn, a, b, ("a", "b"))
     if not isinstance(a, TensorValue):
         raise ModelFault(f"{fn} of {describe(a)} alone", hint=f"write {fn}(x, axis=…) or {fn}(a, b)")
     return _reduce(e, fn, a, axis, keepdims)
@@ -90,7 +90,7 @@ def min_(e: Emitter, a: AnyValue, b: AnyValue | None = None, axis: Axes = None, 
 
 @builtin
 def where(e: Emitter, condition: TensorValue, a: AnyValue, b: AnyValue) -> AnyValue:
-    left, right = alike(e, "where", a, b)
+    left, right = alike(e, "where", a, b, ("a", "b"))
     return e.emit(graph.WhereOp, condition.ssa, left.ssa, right.ssa)
 
 

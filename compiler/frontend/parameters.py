@@ -61,9 +61,7 @@ class ParameterFiles:
             raise DataFault(f"'{name}' is damaged at key '{key}': {_reason(error)}") from None
         wanted = NUMPY_TYPES[kind.type]
         if array.dtype.newbyteorder("<") != wanted or array.shape != kind.shape:
-            found = f"{array.dtype} {list(array.shape)}"
-            hint = "" if array.dtype.newbyteorder("<") == wanted else f"store it as {wanted.name}"
-            raise DataFault(f"'{key}' in '{name}' is {found}; declared is {kind} ({wanted.name})", hint=hint)
+            raise _mismatch(name, key, array, kind)
         return array.astype(wanted, copy=False)
 
     def _file(self, name: str) -> _File:
@@ -78,6 +76,15 @@ class ParameterFiles:
             except (*DAMAGE, OSError) as error:
                 raise DataFault(f"cannot read '{name}': {_reason(error)}") from None
         return self._open[name]
+
+
+def _mismatch(name: str, key: str, array: NDArray[np.generic], kind: Tensor) -> DataFault:
+    element = next((t for t, dtype in NUMPY_TYPES.items() if dtype == array.dtype.newbyteorder("<")), None)
+    sizes = f"[{', '.join(map(str, array.shape))}]"
+    if element is None:
+        wanted = NUMPY_TYPES[kind.type].name
+        return DataFault(f"'{key}' in '{name}' is {array.dtype}{sizes}; declared is {kind}", hint=f"store it as {wanted}")
+    return DataFault(f"'{key}' in '{name}' is {element}{sizes}; declared is {kind}", hint="the declaration must say the same")
 
 
 def _reason(error: BaseException) -> str:

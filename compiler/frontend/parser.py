@@ -45,7 +45,7 @@ def parse_source(text: str, file: str) -> ast.Ast:
         raise explain(error, text, file) from None
     lines = tuple(text.split("\n"))
     try:
-        statements: tuple[ast.Statement, ...] = cast(Any, _Reader()).transform(tree)
+        statements: tuple[ast.Statement, ...] = _Reader().transform(tree)
     except VisitError as error:
         fault = error.orig_exc
         if isinstance(fault, _Refusal):

@@ -33,7 +33,7 @@ class Scope:
         """Raises ModelFault when the name is taken, or belongs to the language."""
         if name in self.declared:
             kind, before = self.declared[name]
-            raise ModelFault(f"'{name}' is a {kind} already, since line {before}", hint="choose another name")
+            raise ModelFault(f"'{name}' is declared twice: as {kind} on line {before}", hint="choose another name")
         if name in CONSTANTS:
             raise ModelFault(f"'{name}' belongs to the language", hint="choose another name")
         self.declared[name] = (what, line)
@@ -64,11 +64,23 @@ class Scope:
         else:
             kind, line = self.declared.get(name, ("", 0))
             if kind not in ("", "input", "output"):
-                raise ModelFault(f"'{name}' is a {kind} (line {line}) and does not change", hint="choose another name")
+                raise ModelFault(
+                    f"'{name}' is declared as {kind} on line {line} and does not change", hint="choose another name"
+                )
             self.top[name] = value
 
-    def unbind(self, name: str) -> None:
-        (self.top if self.local is None else self.local).pop(name, None)
+    def enter(self, name: str) -> AnyValue | None:
+        """Before a loop over `name`: what it stood for in this scope, for `leave`. Raises ModelFault for a state."""
+        if name in self.states and name not in (self.local or {}):
+            raise ModelFault(f"'{name}' is a state; a loop needs a name of its own", hint="choose another name")
+        return (self.top if self.local is None else self.local).get(name)
+
+    def leave(self, name: str, before: AnyValue | None) -> None:
+        names = self.top if self.local is None else self.local
+        if before is None:
+            names.pop(name, None)
+        else:
+            names[name] = before
 
     def _bind_state(self, name: str, value: AnyValue) -> None:
         before = self.states[name].tensor

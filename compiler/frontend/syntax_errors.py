@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from compiler.frontend.ast import MAX_EXCERPT
 from isa.errors import Location, SyntaxFault
 
 STATEMENTS = ("const", "param", "input", "state", "output", "fn", "for", "if", "return", "from")
@@ -45,7 +46,7 @@ def explain(error: UnexpectedInput, text: str, file: str) -> SyntaxFault:
     """The fault for what lark refused."""
     line, column, found, expected = _facts(error, text)
     lines = text.split("\n")
-    excerpt = lines[line - 1] if line <= len(lines) else ""
+    excerpt = lines[line - 1][: max(MAX_EXCERPT, column)].rstrip("\r") if line <= len(lines) else ""
     message = f"found {found}, expected {_join(_words(expected))}"
     notes: tuple[str, ...] = ()
     opened = _open_bracket(lines, line, column)
