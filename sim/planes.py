@@ -13,7 +13,7 @@ from isa.checks_ranges import mode_name
 from isa.chip import Chip, Unit
 from isa.numerics import accumulate
 from isa.program import Operation
-from sim.semantics import exchange, install, product
+from sim.semantics import exchange, install, prepared_weights, product
 
 Report = Callable[[str], None]
 """Says what is wrong with the operation at hand."""
@@ -89,7 +89,7 @@ class Planes:
         """Install vectors [n, lanes] from row (column) `first` on."""
         transposed = bool(op.get("transposed"))
         held = self._held(op)
-        install(held[0].shadow.array(), first, vectors, transposed)
+        install(held[0].shadow.array(), slice(first, first + len(vectors)), vectors, transposed)
         for plane in held:
             plane.shadow.loaded.update(range(self._chip.lanes) if transposed else range(first, first + len(vectors)))
 
@@ -132,7 +132,7 @@ class Planes:
     def end_feed(self, op: Operation, element: int, weights: Weights, activations: NDArray[Any]) -> NDArray[Any]:
         """The sum [1, lanes] after activations [1, lanes] were added to the element's accumulator entry."""
         mode, plane = mode_name(op), self._held(op)[0]
-        total = product(mode, activations, weights.array(), op.get("depth"))
+        total = product(mode, activations, prepared_weights(mode, weights.array()), op.get("depth"))
         entry = op.get("acc") + element
         if not op.get("fresh") and entry in plane.sums:
             total = accumulate(plane.sums[entry], total)

@@ -34,7 +34,7 @@ from sim.semantics import (
     word_indices,
 )
 from sim.slices import PendingWrite, Report, Slices
-from sim.traps import MachineTrap, Violation
+from sim.traps import MachineTrap, Violation, index_text
 
 StopReason = Literal["done", "cycle", "break", "watch"]
 
@@ -187,9 +187,9 @@ class ReferenceMachine:
     def _start(self, number: int) -> _Element | None:
         """The first element of an operation that is well formed."""
         op = self.program.operations[number]
-        problems = list(operation_problems(op, self.chip))
+        slot = self.chip.slots.get(op.slot)
+        problems = [*operation_problems(op, self.chip), *self._misplaced(number)]
         if problems:
-            slot = self.chip.slots.get(op.slot)
             self._violations.append(Violation(self.cycle, slot.index if slot else -1, number, problems[0]))
             return None
         chip = self.chip
@@ -197,6 +197,15 @@ class ReferenceMachine:
         active = _Active(number, op, chip.slots[op.slot], latency(op, chip), skew(op, chip), reads, writes)
         self._hold_slots(active)
         return _Element(active, 0)
+
+    def _misplaced(self, number: int) -> list[str]:
+        """A problem where the program's operations are not in order of cycle and slot."""
+        before, op = self.program.operations[max(number - 1, 0)], self.program.operations[number]
+        if op.slot in self.chip.slots and before.slot in self.chip.slots:
+            slots = self.chip.slots
+            if (op.cycle, slots[op.slot].index) < (before.cycle, slots[before.slot].index):
+                return ["stands after an operation of a later cycle or slot"]
+        return []
 
     def _slots_of(self, active: _Active) -> list[str]:
         if active.slot.unit.kind != "mxm":
@@ -311,7 +320,7 @@ class ReferenceMachine:
         limit = element.active.op.get("limit")
         if 0 <= index < limit:
             return index
-        self._report(element.active)(f"index {index} of element {element.index} is not among 0 to {limit - 1}")
+        self._report(element.active)(index_text(index, element.index, limit))
         return None
 
     def _gather(self, element: _Element, vectors: list[NDArray[np.uint8]]) -> None:

@@ -84,7 +84,7 @@ def store(
 ) -> None:
     """Put vectors [n, lanes] at the addresses, the last one where an address repeats; only in `lanes` if given."""
     if lanes is None:
-        words[addresses] = vectors
+        words[addresses] = vectors  # NumPy leaves the last value where an index repeats
     elif isinstance(addresses, slice):
         words[addresses, lanes] = vectors[:, lanes]
     else:
@@ -106,12 +106,12 @@ def word_indices(index: Vectors) -> NDArray[np.int64]:
 
 
 @semantics("load")
-def install(weights: Vectors, first: int, vectors: Vectors, transposed: bool) -> None:
-    """Install vectors [n, lanes] as rows (columns if transposed) first, first + 1, … of weights [lanes, lanes]."""
+def install(weights: Vectors, places: slice, vectors: Vectors, transposed: bool) -> None:
+    """Install vectors [n, lanes] as these n rows (columns if transposed) of weights [lanes, lanes]."""
     if transposed:
-        weights[:, first : first + len(vectors)] = vectors.T
+        weights[:, places] = vectors.T
     else:
-        weights[first : first + len(vectors)] = vectors
+        weights[places] = vectors
 
 
 @semantics("swap")
@@ -120,13 +120,16 @@ def exchange(shadow: Any, active: Any) -> tuple[Any, Any]:
     return active, shadow
 
 
+def prepared_weights(mode: str, weights: Vectors) -> Vectors:
+    """Weights [lanes, lanes] as `product` takes them: worth keeping while they are fed to."""
+    return numerics.prepare_i8(weights) if mode == "i8" else numerics.prepare_f16(weights)
+
+
 @semantics("feed")
-def product(mode: str, activations: Vectors, weights: Vectors, depth: int) -> Vectors:
+def product(mode: str, activations: Vectors, prepared: Vectors, depth: int) -> Vectors:
     """Dots [n, lanes] of activations [n, lanes] with the first `depth` rows of weights: i32 in mode i8, else f32."""
-    a, w = activations[:, :depth], weights[:depth]
-    if mode == "i8":
-        return numerics.dot_i8(a, w)
-    return numerics.dot_f16(a, w.astype(np.float16))
+    dot = numerics.dot_i8_prepared if mode == "i8" else numerics.dot_f16_prepared
+    return dot(activations[:, :depth], prepared[:depth])
 
 
 # Lane moves -----------------------------------------------------------------------------------------------------------

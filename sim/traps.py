@@ -20,6 +20,11 @@ class Violation:
     hint: str = ""
 
 
+def index_text(index: int, element: int, limit: int) -> str:
+    """What is wrong with an index that a gather or scatter found."""
+    return f"index {index} of element {element} is not among 0 to {limit - 1}"
+
+
 class MachineTrap(Trap):
     """A Trap that also says in numbers what its message says in words."""
 
