@@ -15,7 +15,7 @@ _TOKENS = re.compile(
     r"""(?P<string>"(?:[^"\\]|\\.)*")
     |(?P<immediate>\#[^\s,|;!]*)
     |(?P<directive>\.[A-Za-z_]+)
-    |(?P<mark>->|[@|,+!\[\]])
+    |(?P<mark>->|[@|,+!\[\]{])
     |(?P<number>-?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?![\w.]))
     |(?P<word>[A-Za-z_](?:[\w.]|-(?=\w))*(?::\w*)?)""",
     re.VERBOSE | re.ASCII,

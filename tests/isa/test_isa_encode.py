@@ -38,7 +38,7 @@ def word_of(op: Operation) -> int:
 def test_every_row_survives_the_words(row, random_isa: ModuleType) -> None:
     chip = TINY if random_isa.slots_of(TINY, row.mnemonic) else CHIPS["lpu-rram"]
 
-    @settings(max_examples=12, deadline=None, derandomize=True)
+    @settings(max_examples=8, deadline=None, derandomize=True)
     @given(op=random_isa.operations(chip, row.mnemonic))
     def there_and_back(op: Operation) -> None:
         assert decode_operations(encode_operations([op], chip), chip) == [op]
