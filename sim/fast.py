@@ -252,7 +252,7 @@ class _Run:
         plane, _, mode = step.weights
         if buffer.prepared is None:
             buffer.prepared = prepared_weights(mode, buffer.octets.view(NUMPY_TYPES[buffer.type])[..., 0])
-        total = product(mode, self._source(step, 0), buffer.prepared, op.get("depth"))
+        total = product(op, mode, self._source(step, 0), buffer.prepared)
         first = op.get("acc") + step.first
         entries = slice(first, first + step.count)
         sums = self._sums(plane, mode == "i8")

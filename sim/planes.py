@@ -38,6 +38,9 @@ class Weights:
     """[lanes, lanes]; the even plane of a pair has those of the f16 and i8f16 modes."""
     loaded: set[int] = field(default_factory=set[int])
     """Rows that a load has brought; a column brings every row."""
+    swap: int = -1
+    """The operation that made them active; -1 for what is there at the start."""
+    fed: bool = False
 
     @property
     def depth(self) -> int:
@@ -105,17 +108,29 @@ class Planes:
                 report(f"swaps in mode {mode}, but the shadow buffer holds mode {plane.shadow.mode}")
             plane.swap_until = cycle + latency
 
-    def end_swap(self, op: Operation) -> None:
-        """The shadow becomes active; a new, empty shadow takes its place."""
-        for plane in self._held(op):
-            _, plane.active = exchange(plane.shadow, plane.active)
-            plane.shadow = Weights(self._chip.lanes)
+    def end_swap(self, op: Operation, number: int) -> list[int]:
+        """The shadow becomes active; a new, empty shadow takes its place.
 
-    def begin_feed(self, op: Operation, element: int, report: Report) -> Weights:
-        """Check a feed's dispatch and return the weights that it uses."""
+        Returns the operations that brought in the old weights, where nothing was fed to them.
+        """
+        unused: list[int] = []
+        for plane in self._held(op):
+            plane.shadow.swap = number
+            old, plane.active = exchange(plane.shadow, plane.active)
+            plane.shadow = Weights(self._chip.lanes)
+            unused += [] if old.fed or old.swap < 0 else [old.swap]
+        return unused
+
+    def unused_swaps(self) -> list[int]:
+        """The operations that brought in the present weights, where nothing was fed to them."""
+        return [p.active.swap for p in self._planes.values() if p.active.swap >= 0 and not p.active.fed]
+
+    def begin_feed(self, op: Operation, element: int, before: Weights | None, report: Report) -> Weights:
+        """Check a feed's dispatch and return the weights that it uses; `before` are those of its previous element."""
         mode, depth, entry = mode_name(op), op.get("depth"), op.get("acc") + element
         for plane in self._held(op):
             weights = plane.active
+            weights.fed = True
             if weights.mode != mode:
                 found = f"has mode {weights.mode}" if weights.mode else "is empty"
                 report(f"needs weights of mode {mode}; the active buffer {found}")
@@ -127,12 +142,15 @@ class Planes:
                 plane.held[entry] = mode == "i8"
             else:
                 plane.held.pop(entry, None)
-        return self._held(op)[0].active
+        active = self._held(op)[0].active
+        if before is not None and before is not active:
+            report(f"the weights were swapped between its elements {element - 1} and {element}")
+        return active
 
     def end_feed(self, op: Operation, element: int, weights: Weights, activations: NDArray[Any]) -> NDArray[Any]:
         """The sum [1, lanes] after activations [1, lanes] were added to the element's accumulator entry."""
         mode, plane = mode_name(op), self._held(op)[0]
-        total = product(mode, activations, prepared_weights(mode, weights.array()), op.get("depth"))
+        total = product(op, mode, activations, prepared_weights(mode, weights.array()))
         entry = op.get("acc") + element
         if not op.get("fresh") and entry in plane.sums:
             total = accumulate(plane.sums[entry], total)

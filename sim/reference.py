@@ -52,6 +52,8 @@ class _Active:
     writes: list[Burst]
     history: list[list[NDArray[Any]]] = field(default_factory=list[list[NDArray[Any]]])
     """Operands of the group of elements being folded along time."""
+    weights: Weights | None = None
+    """Of a feed's last element."""
 
 
 @dataclass(slots=True)
@@ -153,6 +155,8 @@ class ReferenceMachine:
         self._check_load_streams(due)
         for element in self._operands.pop(self.cycle, ()):
             self._read_operands(element)
+        if self.finished:
+            self._unused(self._planes.unused_swaps())
         if self._violations:
             raise MachineTrap(self.program, min(self._violations))
         self.cycle += 1
@@ -181,6 +185,11 @@ class ReferenceMachine:
         op = self.program.operations[value.operation]
         text = f"its value {value.element} {how} before anything had read it"
         self._violations.append(Violation(self.cycle, self.chip.slots[op.slot].index, value.operation, text))
+
+    def _unused(self, swaps: list[int]) -> None:
+        for number in swaps:
+            slot = self.chip.slots[self.program.operations[number].slot].index
+            self._violations.append(Violation(self.cycle, slot, number, "nothing was fed to the weights that it brought in"))
 
     # Dispatch --------------------------------------------------------------------------------------------------------
 
@@ -234,7 +243,8 @@ class ReferenceMachine:
         elif op.mnemonic == "swap":
             self._planes.begin_swap(op, self.cycle, active.latency, self._report(active))
         elif op.mnemonic == "feed":
-            element.weights = self._planes.begin_feed(op, element.index, self._report(active))
+            active.weights = self._planes.begin_feed(op, element.index, active.weights, self._report(active))
+            element.weights = active.weights
             self.counters.macs[f"{active.slot.unit.name}.{mode_name(op)}"] += op.get("depth") * self.chip.lanes
         self._operands[self.cycle + active.skew].append(element)
         self._arrivals[self.cycle + active.latency].append(element)
@@ -368,7 +378,7 @@ class ReferenceMachine:
         if op.mnemonic == "load" and element.vectors:
             self._install(element)
         elif op.mnemonic == "swap":
-            self._planes.end_swap(op)
+            self._unused(self._planes.end_swap(op, active.number))
         elif element.write is not None:
             unit = active.slot.unit.name
             self._changed.update((unit, address) for address in self._slices.end_write(unit, element.write))

@@ -126,10 +126,11 @@ def prepared_weights(mode: str, weights: Vectors) -> Vectors:
 
 
 @semantics("feed")
-def product(mode: str, activations: Vectors, prepared: Vectors, depth: int) -> Vectors:
-    """Dots [n, lanes] of activations [n, lanes] with the first `depth` rows of weights: i32 in mode i8, else f32."""
+def product(op: Operation, mode: str, activations: Vectors, prepared: Vectors) -> Vectors:
+    """Dots [n, lanes] of activations [n, lanes] with weights: i32 in mode i8, else f32. Row r meets lane `lane` + r."""
+    first, depth = op.get("lane"), op.get("depth")
     dot = numerics.dot_i8_prepared if mode == "i8" else numerics.dot_f16_prepared
-    return dot(activations[:, :depth], prepared[:depth])
+    return dot(activations[:, first : first + depth], prepared[:depth])
 
 
 # Lane moves -----------------------------------------------------------------------------------------------------------
