@@ -11,6 +11,8 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 JUDGES = {"raises", "warns", "fail", "deprecated_call"}
 """Methods of pytest that fail a test."""
+RAISERS = {"verify", "require_valid", "check_program", "run_and_compare"}
+"""Functions of xDSL and ours that exist to raise unless something holds."""
 FILECHECK_SUFFIXES = {".mlir", ".lks", ".lasm", ".toml"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -25,19 +27,17 @@ def judges(function: ast.AST, helpers: dict[str, Function], seen: frozenset[str]
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             owner = ast.unparse(node.func).partition(".")[0]
-            if name.startswith("assert_") or (owner == "pytest" and name in JUDGES):
+            if name.startswith("assert_") or name in RAISERS or (owner == "pytest" and name in JUDGES):
                 return True
             called.append(name)
     return any(n in helpers and n not in seen and judges(helpers[n], helpers, seen | {n}) for n in called)
 
 
-def unable_to_fail(source: str, shared: str = "") -> list[str]:
-    """Names of the test functions without an assertion, given the text of the conftest files above them."""
-    trees = [ast.parse(shared), ast.parse(source)]
-    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, Function)]
-    helpers = {f.name: f for f in functions}
-    own = [node for node in ast.walk(trees[1]) if isinstance(node, Function)]
-    return [f.name for f in own if f.name.startswith("test") and not judges(f, helpers)]
+def unable_to_fail(source: str, *shared: str) -> list[str]:
+    """Names of the test functions without an assertion, given the texts of conftest files and helper modules."""
+    functions = [[node for node in ast.walk(ast.parse(text)) if isinstance(node, Function)] for text in (*shared, source)]
+    helpers = {f.name: f for each in functions for f in each}
+    return [f.name for f in functions[-1] if f.name.startswith("test") and not judges(f, helpers)]
 
 
 def filecheck_problem(text: str) -> str:
@@ -71,9 +71,9 @@ def filecheck_files() -> list[Path]:
 
 @pytest.mark.parametrize("path", python_tests(), ids=lambda p: p.relative_to(TESTS).as_posix())
 def test_every_test_asserts(path: Path) -> None:
-    above = [folder / "conftest.py" for folder in path.parents if TESTS in (folder, *folder.parents)]
-    shared = "\n".join(f.read_text() for f in above if f.is_file()).replace("from __future__ import annotations", "")
-    assert unable_to_fail(path.read_text(), shared) == []
+    above = [folder for folder in path.parents if TESTS in (folder, *folder.parents)]
+    shared = [p.read_text() for folder in above for p in sorted(folder.glob("*.py")) if not p.name.startswith("test_")]
+    assert unable_to_fail(path.read_text(), *shared) == []
 
 
 def test_every_filecheck_file_checks() -> None:
@@ -111,6 +111,7 @@ def test_tests_without_assertion_are_found(source: str) -> None:
         "def same(x): assert x\ndef both(x): same(x)\ndef test_a(): both(1)",
         "@pytest.fixture\ndef clean():\n    yield\n    assert not left()\ndef test_a(clean): f()",
         "def test_a(): np.testing.assert_array_equal(a, b)",
+        "def test_a(): build().verify()",
     ],
 )
 def test_assertions_are_recognised(source: str) -> None:
