@@ -111,6 +111,8 @@ def _feed(op: Operation, slot: Slot, chip: Chip) -> Iterator[str]:
             yield f"mode {mode} takes {source} and gives {result}, not {stream.type}"
     if not 1 <= op.get("depth") <= chip.depth(mode):
         yield f"depth {op.get('depth')} is not in 1 … {chip.depth(mode)}"
+    if op.get("lane") + op.get("depth") > chip.lanes:
+        yield f"lanes {op.get('lane')} … {op.get('lane') + op.get('depth') - 1} are not within 0 … {chip.lanes - 1}"
     if op.get("acc") + op.rep > chip.mxm.accumulators:
         last = op.get("acc") + op.rep - 1
         yield f"accumulator entries {op.get('acc')} … {last} are not within 0 … {chip.mxm.accumulators - 1}"
