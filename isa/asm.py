@@ -138,7 +138,8 @@ def assemble(text: str, file: str, chip: Chip | None = None) -> Program:
     labels: dict[str, list[Image]] = {}
     for image in directives.images:
         labels.setdefault(image.name, []).append(image)
-    operations = _Operations(file, OperationParser(directives.chip, labels, len(directives.origins)))
+    parser = OperationParser(directives.chip, labels, directives.labels_at_fault, len(directives.origins))
+    operations = _Operations(file, parser)
     for number, content in others:
         faults.attempt(lambda n=number, t=content: operations.read(n, t))
     faults.attempt(operations.finish)

@@ -31,19 +31,19 @@ def words_digest(data: Words) -> str:
 
 def parse_word(file: str, number: int, text: str, lanes: int) -> bytes:
     """The bytes of one hexadecimal line, filled up to `lanes`. Raises SyntaxFault."""
-    digits = "".join(text.partition(";")[0].split())
+    try:
+        digits = "".join(text.partition(";")[0].split())
+        octets = bytes.fromhex(digits)
+    except ValueError:
+        octets = None
+    if octets is not None and len(octets) <= lanes:
+        return octets.ljust(lanes, b"\0")
     line = Line(file, number, "")
     line.text = text
     token = Token("word", text.strip(), len(text) - len(text.lstrip()) + 1)
-    try:
-        octets = bytes.fromhex(digits) if digits.isascii() else None
-    except ValueError:
-        octets = None
     if octets is None:
         line.fault("a word of data in hexadecimal, two digits a lane", token)
-    if len(octets) > lanes:
-        line.wrong(f"a word has {lanes} lanes, found {len(octets)} bytes", token)
-    return octets.ljust(lanes, b"\0")
+    return line.wrong(f"a word has {lanes} lanes, found {len(octets)} bytes", token)
 
 
 class SideFiles:

@@ -58,6 +58,10 @@ class Directives:
         self._data: _OpenData | None = None
         self._skip_words = False
         """The last .data was at fault: its words are passed over, not reported one by one."""
+        self._skip_pieces = False
+        """The last .symbol was at fault: so are not its pieces."""
+        self.labels_at_fault: set[str] = set()
+        """Names of images that were at fault: their uses are not."""
 
     @property
     def symbols(self) -> list[Symbol]:
@@ -130,6 +134,7 @@ class Directives:
         self.origins.append(text)
 
     def _read_symbol(self, line: Line, chip: Chip) -> None:
+        self._skip_pieces = True
         name = line.name("the name of a symbol")
         if not line.found(*_ROLES):
             line.fault(f"the role of the symbol ({listed(_ROLES)})")
@@ -144,6 +149,7 @@ class Directives:
             scale = _real(line)
         line.end()
         self._symbols.append(_OpenSymbol(Symbol(name, role, shape, kind, (), scale)))
+        self._skip_pieces = False
 
     def _shape(self, line: Line) -> tuple[int, ...]:
         line.mark("[")
@@ -156,6 +162,8 @@ class Directives:
         return tuple(shape)
 
     def _read_piece(self, line: Line, chip: Chip) -> None:
+        if self._skip_pieces:
+            return
         if not self._symbols:
             line.fault("'.symbol' before its pieces", Token("directive", ".piece", line.text.index(".piece") + 1))
         place = line.token
@@ -181,6 +189,7 @@ class Directives:
         self._skip_words = True
         place = line.token
         name = line.name("the name of an image")
+        self.labels_at_fault.add(name)
         unit = line.word("a memory slice").text
         line.keyword("base")
         base = line.integer("an address", 0, _LIMIT)
@@ -192,7 +201,7 @@ class Directives:
             line.wrong(problem, place)
         if line.found("file"):
             data = self._side_words(line, (words, chip.lanes))
-            self.images.append(Image(name, unit, base, data))
+            self._add(Image(name, unit, base, data))
             self._skip_words = False
             return
         line.end()
@@ -225,7 +234,11 @@ class Directives:
         if len(data.lines) != data.words:
             data.line.wrong(f"image {image.name} has {data.words} words, found {len(data.lines)} lines of them", data.place)
         words = np.frombuffer(b"".join(data.lines), np.uint8).reshape(image.data.shape)
-        self.images.append(Image(image.name, image.unit, image.base, words))
+        self._add(Image(image.name, image.unit, image.base, words))
+
+    def _add(self, image: Image) -> None:
+        self.images.append(image)
+        self.labels_at_fault.discard(image.name)
 
 
 def _real(line: Line) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
@@ -56,11 +56,15 @@ def immediate_bits(text: str, domain: Domain) -> int | None:
 
 
 class OperationParser:
-    """Parses the operations of a program for a chip and its labels."""
+    """Parses the operations of a program for a chip and its labels.
 
-    def __init__(self, chip: Chip, labels: Labels, origins: int) -> None:
+    Labels in `at_fault` come from data that was refused; their uses are not blamed.
+    """
+
+    def __init__(self, chip: Chip, labels: Labels, at_fault: Set[str], origins: int) -> None:
         self.chip = chip
         self.labels = labels
+        self.at_fault = at_fault
         self.origins = origins
 
     def parse(self, line: Line, cycle: int) -> tuple[Slot, Operation]:
@@ -198,7 +202,7 @@ class OperationParser:
         name = line.name("a label")
         images = self.labels.get(name, ())
         here = [image for image in images if image.unit == slot.unit.name]
-        if not here:
+        if not here and name not in self.at_fault:
             where = f"{name} is in {listed(i.unit for i in images)}" if images else "labels come from .data"
             line.wrong(f"no label {token} in {slot.unit.name}", token, where)
         if len(here) > 1:
@@ -208,6 +212,6 @@ class OperationParser:
             line.advance()
             place = line.token
             offset = line.integer("the offset of a word", 0)
-            if offset >= len(here[0].data):
+            if here and offset >= len(here[0].data):
                 line.wrong(f"offset {offset} is outside the {len(here[0].data)} words of {name}", place)
-        return here[0].base + offset
+        return here[0].base + offset if here else 0

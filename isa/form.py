@@ -6,7 +6,9 @@ and aligned stream groups inside the chip. Whether it also keeps the rules of th
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from typing import Any
 
 from isa.chip import Chip, Slot
 from isa.program import Image, Immediate, Operation, Program, Stream, Symbol
@@ -151,6 +153,18 @@ def symbol_problem(symbol: Symbol, chip: Chip) -> str | None:
     return None
 
 
+def facts_problem(facts: dict[str, Any]) -> str | None:
+    """Why facts would not come back from JSON as they are, or None."""
+    for name, value in facts.items():
+        try:
+            same = json.loads(json.dumps({name: value}, allow_nan=False)) == {name: value}
+        except (TypeError, ValueError, RecursionError):
+            same = False
+        if not same:
+            return f"fact {name} is not a JSON value: {value!r}"
+    return None
+
+
 def program_problem(program: Program) -> str | None:
     """Why images, symbols, origins or facts are not well-formed, or None. Operations are judged by the encoder."""
     if program.origins[:1] != [""]:
@@ -164,4 +178,4 @@ def program_problem(program: Program) -> str | None:
     for symbol in program.symbols:
         if problem := symbol_problem(symbol, program.chip):
             return problem
-    return None
+    return facts_problem(program.facts)

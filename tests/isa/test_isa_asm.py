@@ -291,9 +291,11 @@ def test_every_fault_of_a_text_is_told_up_to_a_limit() -> None:
     assert len(many.notes) == MAX_FAULTS - 1
 
 
-def test_a_fault_in_data_does_not_blame_its_words() -> None:
-    fault = fault_of(".chip tiny\n.data w rram.w0 base 0 words 99\n  01\n  02\n@0 vxm.0 fmov e0 -> e0\n")
-    assert fault.notes == ()
+def test_what_hangs_on_a_fault_is_not_blamed() -> None:
+    data = fault_of(".chip tiny\n.data w rram.w0 base 0 words 99\n  01\n  02\n@0 rram.w0.rd read w+7 -> e0\n@1 vxm.9\n")
+    assert [note.split(": ")[0] for note in data.notes] == ["t.lasm:6:4"]
+    symbol = fault_of(".chip tiny\n.symbol x gift [4] i8\n.piece what\n.piece ever\n")
+    assert symbol.notes == ()
 
 
 def test_the_empty_text_lacks_a_chip() -> None:

@@ -215,8 +215,10 @@ def test_a_forged_length_is_refused_before_memory_is_taken() -> None:
     [
         ({"origins": []}, "origin 0"),
         ({"origins": [""]}, "there is no origin 1"),
-        ({"facts": {"x": float("nan")}}, "a value that a file cannot"),
-        ({"facts": {"x": np.int64(3)}}, "a value that a file cannot"),
+        ({"facts": {"x": float("nan")}}, "fact x is not a JSON value: nan"),
+        ({"facts": {"x": np.int64(3)}}, "fact x is not a JSON value"),
+        ({"facts": {"x": (1, 2)}}, "fact x is not a JSON value"),
+        ({"origins": ["", "\ud800"]}, "a value that a file cannot"),
         ({"images": [Image("w", "rram.w0", 31, np.zeros((2, 8), np.uint8))]}, "words 31 to 32 are not in the 32 words"),
         ({"symbols": [Symbol("x", "input", (1,), "i8", (Piece("sram.w0", 0, 1, 0, 0, 1),))]}, "byte 1"),
     ],
