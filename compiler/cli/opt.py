@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -19,8 +20,22 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 
 from compiler.context import LockstepContext
 from compiler.passes import DIALECTS, PASSES
+from isa.atomic_file import write_whole
 from isa.chip import load_chip
 from isa.errors import DataFault, Location, SyntaxFault, ToolchainError
+
+
+class _Whole(StringIO):
+    """A file that is written when it is closed, unless an error is on its way."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def close(self) -> None:
+        if not self.closed and sys.exc_info()[0] is None:
+            write_whole(self.path, self.getvalue().encode())
+        super().close()
 
 
 class LockstepOptMain(xDSLOptMain):
@@ -51,6 +66,15 @@ class LockstepOptMain(xDSLOptMain):
         super().register_all_passes()
         for name, factory in PASSES.items():
             self.register_pass(name, factory)
+
+    def prepare_input(self) -> tuple[list[tuple[IO[bytes], int]], str]:
+        try:
+            return super().prepare_input()
+        except ValueError as error:
+            raise SyntaxFault(f"{error}", Location(self.get_input_name()), hint="IR text is in a file named *.mlir") from None
+
+    def prepare_output(self) -> IO[str]:
+        return _Whole(self.args.output_file) if self.args.output_file else super().prepare_output()
 
     def parse_chunk(self, chunk: IO[bytes], file_extension: str, start_offset: int = 0) -> ModuleOp | None:
         try:
