@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tokenize
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def read_npy(path: Path) -> Array:
             hint="write one with numpy.save; an .npz holds several: save one of them",
         )
     try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy warns of odd headers before it refuses them
+            return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except _NPY_FAULTS as error:
         raise DataFault(f"the .npy file is damaged: {error}", Location(str(path))) from None
 
