@@ -16,12 +16,11 @@ from compiler.frontend.emitter import Emitter
 from compiler.frontend.values import AnyValue, TensorValue, describe, is_list, items
 from isa.errors import ModelFault
 
-Numbers: TypeAlias = int | float
 Ints: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = tuple[int, ...] | None
 Flag: TypeAlias = bool
 Operand: TypeAlias = TensorValue | int | float
-Tensors: TypeAlias = tuple[TensorValue, ...]
+Parts: TypeAlias = tuple[AnyValue, ...]
 
 Builtin = Callable[..., AnyValue]
 BUILTINS: dict[str, Builtin] = {}
@@ -102,18 +101,13 @@ def _integers(value: AnyValue) -> tuple[int, ...] | None:
     return numbers if is_list(value) and len(numbers) == len(items(value)) else None
 
 
-def _tensors(value: AnyValue) -> tuple[TensorValue, ...] | None:
-    tensors = tuple(v for v in items(value) if isinstance(v, TensorValue))
-    return tensors if tensors and len(tensors) == len(items(value)) else None
-
-
 ACCEPTED: dict[str, tuple[str, Callable[[AnyValue], object | None]]] = {
     "TensorValue": ("a tensor", lambda v: v if isinstance(v, TensorValue) else None),
     "Operand": ("a tensor or a number", lambda v: v if isinstance(v, (TensorValue, int, float)) else None),
     "AnyValue": ("a value", lambda v: v),
     "AnyValue | None": ("a value", lambda v: v),
     "Tensor": ("a type such as f16[3, 4]", lambda v: v if isinstance(v, Tensor) else None),
-    "Tensors": ("a list of tensors", _tensors),
+    "Parts": ("a list of tensors", lambda v: items(v) or None),
     "int": ("an integer", lambda v: v if isinstance(v, int) else None),
     "float": ("a number", lambda v: float(v) if isinstance(v, (int, float)) else None),
     "str": ("a string", lambda v: v if isinstance(v, str) else None),

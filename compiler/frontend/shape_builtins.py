@@ -7,7 +7,7 @@ from math import prod
 from compiler.dialects import graph
 from compiler.dialects.graph_shapes import Tensor
 from compiler.frontend import indexing
-from compiler.frontend.builtins import Ints, Tensors, builtin
+from compiler.frontend.builtins import Ints, Parts, builtin
 from compiler.frontend.emitter import Emitter
 from compiler.frontend.numbers import literal
 from compiler.frontend.values import MAX_LIST, AnyValue, TensorValue, check_shape, describe, items
@@ -35,19 +35,29 @@ def broadcast(e: Emitter, x: TensorValue, shape: Ints) -> AnyValue:
     return e.broadcast(x, shape)
 
 
-@builtin
-def concat(e: Emitter, parts: Tensors, axis: int = 0) -> AnyValue:
-    return parts[0] if len(parts) == 1 else e.emit(graph.ConcatOp, [part.ssa for part in parts], axis)
+def _of_one_type(e: Emitter, what: str, parts: Parts) -> list[TensorValue]:
+    """The parts as tensors: lists of numbers take the type of the first tensor."""
+    first = next((part for part in parts if isinstance(part, TensorValue)), None)
+    if first is None:
+        raise ModelFault(f"{what} needs at least one tensor; found {describe(parts)}", hint="f32([…]) makes one")
+    return [part if isinstance(part, TensorValue) else e.constant(part, first.type) for part in parts]
 
 
 @builtin
-def stack(e: Emitter, parts: Tensors, axis: int = 0) -> AnyValue:
+def concat(e: Emitter, parts: Parts, axis: int = 0) -> AnyValue:
+    tensors = _of_one_type(e, "concat", parts)
+    return tensors[0] if len(tensors) == 1 else e.emit(graph.ConcatOp, [part.ssa for part in tensors], axis)
+
+
+@builtin
+def stack(e: Emitter, parts: Parts, axis: int = 0) -> AnyValue:
     """Tensors of one shape along a new axis."""
-    rank = len(parts[0].shape) + 1
+    tensors = _of_one_type(e, "stack", parts)
+    rank = len(tensors[0].shape) + 1
     if not -rank <= axis < rank:
         raise ModelFault(f"stack: axis {axis}; the result has {rank} axes")
     at = axis % rank
-    rows = [e.reshape(part, (*part.shape[:at], 1, *part.shape[at:])) for part in parts]
+    rows = [e.reshape(part, (*part.shape[:at], 1, *part.shape[at:])) for part in tensors]
     return concat(e, tuple(rows), at)
 
 
