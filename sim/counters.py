@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isa.chip import Chip
 
 ENERGY_CLASSES = ("sram_read", "sram_write", "rram_read", "mac_i8", "mac_f16", "alu", "hop", "static")
@@ -37,10 +40,13 @@ class Counters:
     macs: Counter[str] = field(default_factory=_counter)
     """Multiply-accumulates a plane and mode (`mxm0.i8`); depth × lanes a feed element."""
 
-    def add_bank_reads(self, unit: str, bank: int, count: int = 1) -> None:
+    def add_bank_reads(self, unit: str, addresses: NDArray[np.int64]) -> None:
+        """Count the banks of these words of an RRAM slice."""
         assert self.chip.rram is not None
-        banks = self.bank_reads.setdefault(unit, [0] * self.chip.rram.banks)
-        banks[bank] += count
+        banks = self.chip.rram.banks
+        before = self.bank_reads.get(unit, [0] * banks)
+        more: list[int] = np.bincount(addresses % banks, minlength=banks).tolist()
+        self.bank_reads[unit] = [a + b for a, b in zip(before, more, strict=True)]
 
     @property
     def mxm_utilisation(self) -> float:

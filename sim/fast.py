@@ -209,9 +209,8 @@ class _Run:
         unit = self.chip.slots[step.op.slot].unit
         addresses = self._indices(step)
         self.results[step.piece] = fetch(self.memory.unit_words(unit.name), addresses)
-        if unit.kind == "rram" and self.chip.rram:
-            for bank, count in enumerate(np.bincount(addresses % self.chip.rram.banks).tolist()):
-                self.counters.add_bank_reads(unit.name, bank, count)
+        if unit.kind == "rram":
+            self.counters.add_bank_reads(unit.name, addresses)
 
     def _scatter(self, step: Step) -> None:
         unit = self.chip.slots[step.op.slot].unit.name

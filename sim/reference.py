@@ -267,8 +267,8 @@ class ReferenceMachine:
             element.write.address = first
 
     def _count_bank(self, unit: str, address: int) -> None:
-        if self.chip.rram is not None and self.chip.units[unit].kind == "rram":
-            self.counters.add_bank_reads(unit, address % self.chip.rram.banks)
+        if self.chip.units[unit].kind == "rram":
+            self.counters.add_bank_reads(unit, np.array([address]))
 
     def _check_load_streams(self, dispatched: list[_Element]) -> None:
         """At most `load_streams` different byte streams are loaded at one position by loads dispatched in one cycle."""

@@ -34,10 +34,8 @@ def _count_operation(counters: Counters, op: Operation) -> None:
     counters.slot_busy[op.slot] += op.rep
     if op.mnemonic in ("read", "gather"):
         counters.reads[slot.unit.name] += op.rep
-        if op.mnemonic == "read" and slot.unit.kind == "rram" and chip.rram:
-            banks = (op.get("addr") + op.get("step") * np.arange(op.rep)) % chip.rram.banks
-            for bank, count in enumerate(np.bincount(banks, minlength=chip.rram.banks).tolist()):
-                counters.add_bank_reads(slot.unit.name, bank, count)
+        if op.mnemonic == "read" and slot.unit.kind == "rram":
+            counters.add_bank_reads(slot.unit.name, op.get("addr") + op.get("step") * np.arange(op.rep))
     elif op.mnemonic in ("write", "scatter"):
         lanes = lane_mask(op.get("mask"), chip.lanes, chip.superlane) if op.mnemonic == "write" else None
         counters.writes[slot.unit.name] += op.rep
