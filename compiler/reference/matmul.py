@@ -21,6 +21,9 @@ SPLIT_SCALE = np.float32(2048.0)
 """The low half of an f32 is scaled by 2^11, so that it keeps its bits as an f16."""
 SPLIT_INVERSE = np.float32(2.0**-11)
 
+SAFE_I8_TERMS = (2**31 - 1) // 2**14
+"""Terms of i8 products that no order of adding saturates; up to here the steps cannot be seen."""
+
 
 def matmul(a: Array, b: Array, transpose_b: bool, precision: str | None, chip: Chip) -> Array:
     """[.., M, K] × [.., K, N] (or [.., N, K]): i8·i8→i32, f16·f16→f32, f16·i8→f32, f32·f32→f32."""
@@ -61,6 +64,8 @@ def step_depth(a: Array, b: Array, chip: Chip) -> int:
 
 def product(a: Array, b: Array, chip: Chip) -> Array:
     """i8 [M, K] × i8 [K, N] → i32, or f16 [M, K] × f16 or i8 [K, N] → f32, over K in steps of the depth."""
+    if a.dtype == np.int8 and a.shape[1] <= SAFE_I8_TERMS:
+        return dot_i8(a, b)
     depth = step_depth(a, b, chip)
     dot = dot_i8 if a.dtype == np.int8 else dot_f16
     mnemonic = "iadd" if a.dtype == np.int8 else "fadd"
@@ -71,7 +76,7 @@ def product(a: Array, b: Array, chip: Chip) -> Array:
 
 
 def dot_i8(a: Array, b: Array) -> Array:
-    """Exact: a depth of at most 512 keeps sums below 2^23, so float64 never rounds."""
+    """Exact: sums of up to SAFE_I8_TERMS terms stay below 2^31, so float64 never rounds and i32 never overflows."""
     return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
 
 
@@ -92,8 +97,8 @@ def dot_f16(a: Array, b: Array) -> Array:
         head, tail = _two_sum(_times(xh, yh) * 2.0**40, upper)
         # Both parts are integers of at most 2^41: this sum is exact.
         head, tail = _two_sum(head, tail + lost)
-        even = head.view(np.int64) & 1 == 0
-        head = np.where((tail != 0) & even, np.nextafter(head, np.copysign(np.inf, tail)), head)
+        odd = np.nonzero((tail != 0) & (head.view(np.int64) & 1 == 0))
+        head[odd] = np.nextafter(head[odd], np.copysign(np.inf, tail[odd]))
         result = (head * 2.0**-48).astype(np.float32) + np.float32(0.0)
         if not (finite_x.all() and finite_y.all()):
             _put_infinities(result, x, y)
