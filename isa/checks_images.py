@@ -1,7 +1,9 @@
-"""Rule 8 for what is in memory before the first cycle: images and symbols lie inside their slices, images apart."""
+"""Rule 8 for what is in memory before the first cycle: images and symbols lie inside their slices, images apart, and only
+parameters in RRAM."""
 
 from __future__ import annotations
 
+from isa.chip import Chip
 from isa.form import image_problem, symbol_problem
 from isa.program import Image, Program, Symbol
 from isa.violations import Violation
@@ -22,7 +24,11 @@ def check_images(program: Program) -> list[Violation]:
         message = f"images {first.name} and {second.name} both hold {words} of {second.unit}"
         found.append(Violation("image", 0, -1, message))
     for symbol in program.symbols:
-        problem = symbol_problem(symbol, program.chip) or _shape_problem(symbol, program.chip.lanes)
+        problem = (
+            symbol_problem(symbol, program.chip)
+            or _shape_problem(symbol, program.chip.lanes)
+            or _memory_problem(symbol, program.chip)
+        )
         if problem:
             found.append(Violation("symbol", 0, -1, problem))
     return found
@@ -54,4 +60,13 @@ def _shape_problem(symbol: Symbol, lanes: int) -> str | None:
         if min(ends) < 0 or max(ends) >= count or piece.tile >= tiles:
             held = f"rows {ends[0]} … {ends[1]} of tile {piece.tile}"
             return f"symbol {symbol.name}: a piece holds {held}, but the tensor has {count} rows and {tiles} tiles"
+    return None
+
+
+def _memory_problem(symbol: Symbol, chip: Chip) -> str | None:
+    """Why the symbol cannot be written from run to run, or None: only parameters may lie in RRAM."""
+    if symbol.role != "param":
+        for piece in symbol.pieces:
+            if chip.units[piece.unit].kind == "rram":
+                return f"symbol {symbol.name}: {piece.unit} cannot be written while programs run; only a param may lie there"
     return None

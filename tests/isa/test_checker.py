@@ -445,6 +445,12 @@ def test_pieces_hold_their_tensor_inside_their_slices(h: ModuleType, piece: Piec
     assert rules(Program(h.TINY, [], symbols=[Symbol("x", "input", (3, 8), "i8", (good, piece))])) == {"symbol"}
 
 
+@pytest.mark.parametrize(("role", "expected"), [("param", set()), ("input", {"symbol"}), ("state", {"symbol"})])
+def test_only_parameters_lie_in_rram(h: ModuleType, role: str, expected: set[str]) -> None:
+    symbol = Symbol("x", role, (3, 8), "i8", (Piece("rram.w0", 0, 3, 0, 0, 0),))
+    assert rules(Program(h.TINY, [], symbols=[symbol])) == expected
+
+
 # The report --------------------------------------------------------------------------------------------------------
 
 
