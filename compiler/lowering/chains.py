@@ -1,7 +1,7 @@
 """Chains of VXM operations inside one trip, with every operand there in the cycle in which it is read.
 
-A value passes the VXM once. Where two operands come from different times of one chain, the earlier one goes through a move with delay.
-Operands from memory can come at any time, so parts of a chain that start in memory shift against each other freely.
+A value passes the VXM once. Where two operands come from different times of one chain, the earlier one goes through a
+move with delay. Parts of a chain that start apart, in memory or in another unit, shift against each other freely.
 """
 
 from __future__ import annotations
@@ -30,17 +30,22 @@ class Chain:
         self.parts: list[_Part] = []
         self.alu_latency = chip.timing["vxm.alu"].latency
         self.copies: dict[int, list[int]] = {}
+        self.reads: dict[tuple[str, int, int, int], int] = {}
         self.operations = 0
 
     def anchor(self, value: int) -> None:
-        """Bring in a value that another unit makes."""
+        """Bring in a value that another unit makes (or memory gives)."""
         self.parts.append(_Part({value: 0}))
 
     def read(self, buffer: str, kind: ElementType, tile: int, row: int, row_step: int) -> int:
-        """A fresh read: memory operands are read anew for every use, at the time of that use."""
-        value = self.trip.value(kind, self.count)
-        self.trip.nodes.append(Read(buffer, tile, row, row_step, self.count, value))
-        return value
+        """Rows from memory. A slice has one read port, so rows are read once a trip and delayed for later uses."""
+        key = (buffer, tile, row, row_step)
+        if key not in self.reads:
+            value = self.trip.value(kind, self.count)
+            self.trip.nodes.append(Read(buffer, tile, row, row_step, self.count, value))
+            self.anchor(value)
+            self.reads[key] = value
+        return self.reads[key]
 
     def operation(
         self, mnemonic: str, operands: list[int | Immediate], kind: ElementType, fields: dict[str, int] | None = None
@@ -101,11 +106,8 @@ class Chain:
         kind = self.trip.values[value].type
         while part.values[nearest] != time:
             missing = time - part.values[nearest]
-            if missing > reach:
-                # Leave at least one whole move for the rest of the way.
-                hop = min(reach, missing - self.alu_latency)
-            else:
-                hop = missing
+            # A way too long for one move leaves at least one whole move for its rest.
+            hop = min(reach, missing - self.alu_latency) if missing > reach else missing
             move = "imov" if kind in ("i8", "i32") else "fmov"
             delay = hop - self.alu_latency
             nearest = self._emit(part, move, (nearest,), kind, {"delay": delay} if delay else {}, part.values[nearest])

@@ -11,6 +11,7 @@ from compiler.dialects.graph import BinaryOp, CastOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, describe
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.fusion import Cluster
 from compiler.lowering.views import View, runs
 from compiler.scheduling.trip import Trip, Write
@@ -50,9 +51,14 @@ def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
 
 
 class ClusterBody:
-    """The operations of a cluster as a chain, once for each trip. `views[0]` is the result, the others are operands."""
+    """The operations of a cluster as a chain, once for each trip. `views[0]` is the result, the others are operands.
 
-    def __init__(self, lowering: Lowering, cluster: Cluster, result: View) -> None:
+    `taken` has the views that the trip reads besides, by buffer.
+    """
+
+    def __init__(
+        self, lowering: Lowering, cluster: Cluster, result: View, taken: dict[str, View] | None = None
+    ) -> None:
         self.lowering, self.cluster = lowering, cluster
         inside = {op.results[0] for op in cluster.operations}
         if cluster.matmul:
@@ -68,7 +74,16 @@ class ClusterBody:
                     self.scalars[value] = scalar
                 if scalar is None or not self.takes_immediate(op):
                     self.operands.append(value)
-        self.views = [result, *(lowering.view(v).broadcast(result.leading) for v in self.operands)]
+        taken = {} if taken is None else taken
+        self.views = [result, *(self.apart(lowering.view(v), v, taken).broadcast(result.leading) for v in self.operands)]
+
+    def apart(self, view: View, value: SSAValue, taken: dict[str, View]) -> View:
+        """The view, or a copy of it where another operand of the trip walks the same slices differently."""
+        if taken.setdefault(view.buffer, view) == view:
+            return view
+        copy = self.lowering.temporary(tensor_of(value).type, view.shape)
+        copy_rows(self.lowering, view, copy)
+        return copy
 
     def uniform(self, value: SSAValue) -> float | None:
         """The one number that a constant consists of, or None."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.views import View, runs
 from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.spec import BY_MNEMONIC, ElementType
@@ -102,30 +103,45 @@ def _by_shifts(
     """Level by level: lane l + h comes to lane l, and is folded in where it is one of the lanes."""
     lanes = lowering.chip.lanes
     part = View(source.buffer, source.leading, source.strides, source.offset, lanes, source.tile + tile)
+    twin = lowering.temporary(from_kind, part.shape)
+    copy_rows(lowering, part, twin)
     distance = 1 << max(width - 1, 0).bit_length() - 1 if width > 1 else 0
     while distance:
         mask = lowering.constant((np.arange(lanes) + distance < width).astype(np.int8)[None], "lanes")
-        into = lowering.temporary(wide, (*source.leading, lanes))
-        _level(lowering, part, mask.broadcast(part.leading), f"{wide[0]}{function}", wide, distance, into)
-        part, width, distance = into, distance, distance // 2
+        pair = [lowering.temporary(wide, part.shape) for _ in range(2)]
+        for view in pair:
+            lowering.flow.buffers[view.buffer].sides[0, 0] = "w"
+        _level(lowering, part, twin, mask.broadcast(part.leading), f"{wide[0]}{function}", wide, distance, pair)
+        part, twin, width, distance = pair[0], pair[1], distance, distance // 2
     _splat(lowering, part, wide, target)
 
 
-def _level(lowering: Lowering, part: View, mask: View, mnemonic: str, wide: ElementType, distance: int, into: View) -> None:
+def _level(
+    lowering: Lowering,
+    part: View,
+    twin: View,
+    mask: View,
+    mnemonic: str,
+    wide: ElementType,
+    distance: int,
+    pair: list[View],
+) -> None:
+    """One level. What is shifted and what it is folded into come from two copies, for a slice is read once at a time."""
     buffers = lowering.flow.buffers
     kind = buffers[part.buffer].type
-    for run in runs([into, part, mask], buffers):
+    for run in runs([*pair, part, twin, mask], buffers):
         trip = lowering.trip()
         moving = trip.value(kind, run.count)
-        trip.nodes.append(Read(part.buffer, part.tile, run.starts[1], run.steps[1], run.count, moving))
+        trip.nodes.append(Read(part.buffer, part.tile, run.starts[2], run.steps[2], run.count, moving))
         shifted = _move(lowering, trip, "shift", {"by": -distance}, moving, run.count)
         chain = Chain(trip, lowering.chip, run.count)
         chain.anchor(shifted)
-        both = chain.operation(mnemonic, [chain.read(part.buffer, kind, part.tile, run.starts[1], run.steps[1]), shifted], wide)
-        takes_part = chain.read(mask.buffer, "i8", mask.tile, run.starts[2], run.steps[2])
-        alone = chain.read(part.buffer, kind, part.tile, run.starts[1], run.steps[1])
+        alone = chain.read(twin.buffer, kind, twin.tile, run.starts[3], run.steps[3])
+        both = chain.operation(mnemonic, [alone, shifted], wide)
+        takes_part = chain.read(mask.buffer, "i8", mask.tile, run.starts[4], run.steps[4])
         chosen = chain.operation(f"{wide[0]}sel", [takes_part, both, alone], wide)
-        trip.nodes.append(Write(into.buffer, into.tile, run.starts[0], run.steps[0], chosen, run.count))
+        for i, into in enumerate(pair):
+            trip.nodes.append(Write(into.buffer, into.tile, run.starts[i], run.steps[i], chosen, run.count))
 
 
 def _splat(lowering: Lowering, part: View, wide: ElementType, target: View) -> None:

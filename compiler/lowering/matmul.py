@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -11,7 +11,9 @@ from xdsl.ir import SSAValue
 
 from compiler.dialects.graph import MatmulOp
 from compiler.lowering.chains import Chain
+from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Lowering, describe, weight_rows_per_cycle
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
 from compiler.lowering.matmul_plan import Plan, plan
@@ -38,11 +40,13 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     lowering.origin = describe(op)
     spread = plan(op, lowering.chip)
     a = lowering.view(op.a)
+    # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
+    a_alone = replace(a, columns=0)
     weights = list(_stationaries(lowering, op))
     body = None
     if cluster.operations:
         result = lowering.result(cluster.root.results[0])
-        body = ClusterBody(lowering, cluster, result)
+        body = ClusterBody(lowering, cluster, result, {a.buffer: a_alone})
     else:
         result = lowering.result(op.result)
     product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body)
@@ -71,10 +75,13 @@ def _stationaries(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tuple[int,
             hint="give the operand in [K, N] order, or choose a chip with mxm.transposed_load",
         )
     view = lowering.view(op.b)
+    if view.strides[-1] != 1 and view.leading[-1] != 1:
+        kind = tensor_of(op.b).type
+        compact = lowering.temporary(kind, view.shape, weight_rows_per_cycle(lowering.chip, "sram", kind))
+        copy_rows(lowering, view, compact)
+        view = compact
     for index in product(*(range(s) for s in view.leading[:-1])):
         entry = view.at(index)
-        if entry.strides != (1,) and entry.leading != (1,):
-            raise ModelFault("matmul: the second operand's rows must follow each other in memory")
         splat = transposed and entry.leading == (1,)
         yield index, Stationary(entry.buffer, entry.offset, entry.tile, transposed, splat)
 

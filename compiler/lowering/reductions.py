@@ -132,7 +132,9 @@ def _fold_pairwise(lowering: Lowering, source: View, base: View, reduced: list[i
     if len(offsets) == 1:
         copy_or_convert(lowering, base, target, kind)
         return
-    total = base
+    # The first two rows lie in the same slices, which cannot be read twice at once.
+    total = lowering.temporary(kind, target.shape)
+    copy_or_convert(lowering, base, total, kind)
     for i, offset in enumerate(offsets[1:]):
         last = i == len(offsets) - 2
         into = target if last else lowering.temporary(kind, target.shape)
