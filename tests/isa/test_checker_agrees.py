@@ -93,10 +93,9 @@ def test_checker_and_reference_machine_agree(first: int, hand_programs: ModuleTy
     assert min(verdicts[True], verdicts[False]) >= 10
 
 
-@pytest.mark.parametrize("arguments", [("matvec", "i8"), ("matvec", "f16"), ("lookup",)])
-def test_the_machine_traps_on_every_mutant(
-    arguments: tuple[str, ...], hand_programs: ModuleType, mutations: ModuleType
-) -> None:
-    program = getattr(hand_programs, arguments[0])(*arguments[1:])
+@pytest.mark.parametrize("name", ["matvec", "lookup"])
+def test_the_machine_traps_on_every_mutant(name: str, hand_programs: ModuleType, mutations: ModuleType) -> None:
+    program = getattr(hand_programs, name)()
     assert trap(program) == ""
-    assert mutations.survivors(program, lambda mutant: check(mutant) and trap(mutant)) == []
+    kinds = mutations.KINDS if name == "matvec" else ("cycle", "slot")
+    assert mutations.survivors(program, trap, kinds=kinds) == []
