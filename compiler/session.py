@@ -37,7 +37,10 @@ Precision = Literal["f32", "f16", "i8f16"]
 
 
 class PromiseFault(ToolchainError):
-    """A program that did not do what the compiler promised: a fault of Lockstep, which the user should hear of."""
+    """A program that did not do what the compiler promised."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="this is a fault of Lockstep, not of your program: please report it with the source")
 
 
 @dataclass(frozen=True, slots=True)
