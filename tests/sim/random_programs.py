@@ -1,7 +1,8 @@
 """Random legal programs of instructions, and what a machine makes of a program.
 
 Flows (memory, a stage or two, memory) are proposed at random places and times; their meetings are right by the time rule, and
-the checker says whether they fit among the flows so far. A few indices of gathers and scatters are out of range: only a run shows.
+the checker says whether they fit among the flows so far. A few indices of gathers and scatters are out of range: only a run
+shows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from isa.checker import check
 from isa.chip import Chip, Unit
+from isa.layout import NUMPY_TYPES
 from isa.program import Image, Immediate, Operation, Program, Stream
 from isa.spec import BY_MNEMONIC, BYTES
 from sim.fast import FastMachine
@@ -249,6 +251,10 @@ def outcome(program: Program, machine: str) -> tuple[object, ...]:
     """("trap", cycle, operation, message), or ("done", counts, words of every slice, which of them have a value)."""
     memory = Memory(program.chip)
     memory.lay_images(program)
+    for symbol in program.symbols:
+        if symbol.role != "output":
+            count = int(np.prod(symbol.shape))
+            memory.put(symbol, (np.arange(count) % 4).reshape(symbol.shape).astype(NUMPY_TYPES[symbol.type]))
     try:
         if machine == "fast":
             counters = FastMachine(program, memory).run()

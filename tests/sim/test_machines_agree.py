@@ -1,0 +1,76 @@
+"""The two machines give the same bits, cycles, counts and traps; the checker refuses exactly what the reference traps on."""
+
+from __future__ import annotations
+
+import random
+from types import ModuleType
+
+import pytest
+
+from isa.checker import check
+from isa.chip import load_chip
+from isa.program import Program
+from isa.timing import program_cycles
+
+FOUND_LATER = ("nobody reads", "never fed")
+"""Faults that the checker names where they begin, and a machine only when the value or the weights are gone."""
+TRAPS_OF_THEIR_OWN_TIME = ("before anything had read it", "nothing was fed", "is not among")
+"""The same faults as the machine words them; and indices out of range, which the checker cannot know."""
+
+
+def assert_same(random_programs: ModuleType, program: Program) -> tuple[object, ...]:
+    fast, reference = (random_programs.outcome(program, machine) for machine in ("fast", "reference"))
+    assert fast == reference
+    if fast[0] == "done":
+        assert fast[1]["cycles"] == program_cycles(program.operations, program.chip)
+    return fast
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_random_programs_on_tiny(seed: int, random_programs: ModuleType) -> None:
+    program = random_programs.random_program(load_chip("tiny"), seed, proposals=24)
+    assert len(program.operations) > 5
+    assert_same(random_programs, program)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_programs_on_lpu_rram(seed: int, random_programs: ModuleType) -> None:
+    assert_same(random_programs, random_programs.random_program(load_chip("lpu-rram"), seed, proposals=14))
+
+
+def test_the_random_programs_use_all_kinds_of_operations_and_some_trap(random_programs: ModuleType) -> None:
+    programs = [random_programs.random_program(load_chip("tiny"), seed, proposals=20) for seed in range(6)]
+    used = {op.mnemonic for program in programs for op in program.operations}
+    assert {"read", "write", "gather", "scatter", "load", "swap", "feed"} <= used
+    assert {random_programs.outcome(program, "fast")[0] for program in programs} >= {"done"}
+
+
+def assert_checker_agrees(random_programs: ModuleType, program: Program, label: str) -> None:
+    found = check(program, 10_000)
+    result = random_programs.outcome(program, "reference")
+    if not found:
+        assert random_programs.outcome(program, "fast") == result, label
+        return
+    assert result[0] == "trap", label
+    at_once = [v for v in found if not any(words in v.message for words in FOUND_LATER)]
+    if any(words in result[3] for words in TRAPS_OF_THEIR_OWN_TIME):
+        assert not at_once or result[1] <= at_once[0].cycle, label
+    else:
+        assert (result[1], result[2]) in {(v.cycle, v.operation) for v in at_once if v.cycle == at_once[0].cycle}, label
+
+
+@pytest.mark.parametrize("mode", ["i8", "f16", "i8f16", "lookup"])
+def test_mutants_of_hand_made_programs(
+    mode: str, hand_programs: ModuleType, mutations: ModuleType, random_programs: ModuleType
+) -> None:
+    program = hand_programs.lookup() if mode == "lookup" else hand_programs.matvec(mode)
+    for mutant in list(mutations.mutants(program))[::3]:
+        assert_checker_agrees(random_programs, mutant.program, mutant.label)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_mutants_of_random_programs(seed: int, mutations: ModuleType, random_programs: ModuleType) -> None:
+    program = random_programs.random_program(load_chip("tiny"), seed, proposals=16)
+    made = list(mutations.mutants(program))
+    for mutant in random.Random(seed).sample(made, min(20, len(made))):
+        assert_checker_agrees(random_programs, mutant.program, mutant.label)
