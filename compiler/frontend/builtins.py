@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import TypeAlias
 
 from compiler.dialects.graph_shapes import Tensor
@@ -32,6 +33,7 @@ def builtin(function: Builtin) -> Builtin:
     return function
 
 
+@cache
 def signature_text(name: str) -> str:
     """`softmax(x, axis=-1)`"""
     parts: list[str] = []
@@ -80,6 +82,7 @@ def bind(
     return bound
 
 
+@cache
 def _parameters(function: Builtin) -> list[inspect.Parameter]:
     return list(inspect.signature(function).parameters.values())[1:]
 

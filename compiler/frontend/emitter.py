@@ -7,7 +7,7 @@ from typing import ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import FileLineColLoc, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region
 
@@ -30,8 +30,9 @@ class Emitter:
 
     def __init__(self, file: str) -> None:
         self.place = Place(1, 1)
-        self._file = file
         self._block = Block()
+        self._file = file
+        self._locations: dict[Place, FileLineColLoc] = {}
         self._count = 0
 
     def module(self) -> ModuleOp:
@@ -58,7 +59,9 @@ class Emitter:
                 f"the program has more than {MAX_OPERATIONS} tensor operations",
                 hint="loops and functions are unrolled; put work into larger tensors instead",
             )
-        operation.location = source_location(self._file, *self.place)
+        if self.place not in self._locations:
+            self._locations[self.place] = source_location(self._file, *self.place)
+        operation.location = self._locations[self.place]
         self._block.add_op(operation)
 
     def constant(self, value: AnyValue, element: ElementType) -> TensorValue:

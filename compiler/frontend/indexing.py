@@ -93,16 +93,29 @@ def describe_index(index: Index) -> str:
 
 def read(e: Emitter, x: TensorValue, indices: tuple[Index, ...]) -> TensorValue:
     """`x[indices]`; a tensor as the first index looks up rows of x. Raises ModelFault."""
-    if indices and isinstance(indices[0], TensorValue):
+    if indices and (isinstance(indices[0], TensorValue) or _is_list(indices[0])):
         if any(index != FULL and not isinstance(index, Rest) for index in indices[1:]):
             raise ModelFault("a tensor index looks up whole rows: nothing but ':' may follow it", hint="slice the result")
         _spread(x.shape, indices)
-        return e.emit(graph.GatherOp, x.ssa, indices[0].ssa)
+        return e.emit(graph.GatherOp, x.ssa, _rows(e, x, indices[0]).ssa)
     block = block_of(x.shape, indices)
     part = x
     if block.sizes != x.shape:
         part = e.emit(graph.SliceOp, x.ssa, block.offsets, block.sizes, block.strides)
     return e.reshape(part, block.shape)
+
+
+def _is_list(index: Index) -> bool:
+    return not isinstance(index, (Span, Rest)) and is_list(index)
+
+
+def _rows(e: Emitter, x: TensorValue, index: Index) -> TensorValue:
+    """Row numbers as a tensor; those of a list are checked here."""
+    if isinstance(index, TensorValue):
+        return index
+    inside = () if isinstance(index, (Span, Rest)) else items(index)
+    rows = tuple(_along(0, row, x.shape[0])[0] for row in inside)
+    return e.constant(rows, "i32")
 
 
 def write(e: Emitter, x: TensorValue, indices: tuple[Index, ...], value: AnyValue) -> TensorValue:

@@ -18,6 +18,7 @@ VALUES = frozenset(("STRING", "FLOAT", "INT", "NAME", "MINUS", "LSQB", "LPAR"))
 OPERATORS = frozenset(
     ("PLUS", "MINUS", "STAR", "SLASH", "FLOORDIV", "PERCENT", "AT", "COMPARE", "DOT", "LSQB", "EQUAL", "AUGMENT", "DOTDOT")
 )
+CONTINUING = ("+", "*", "/", "//", "%", "@", "=", "==", "<", "<=", ">", ">=", ",")
 WORDS = {
     "LPAR": "'('",
     "RPAR": "')'",
@@ -103,6 +104,8 @@ def _hint(error: UnexpectedInput, found: str, excerpt: str, expected: set[str]) 
     last = re.search(r"[A-Za-z_]\w*$", before)
     if word in KEYWORDS and "NAME" in expected:
         return f"'{word}' is a keyword"
+    if not before.strip() and word in CONTINUING:
+        return f"a line goes on after an operator: put '{word}' at the end of the line before"
     if before.endswith("*") and word == "*":
         return "there is no power operator; write x * x, or sqrt, exp, log"
     if last and before.strip() == last[0] and re.match(r"[A-Za-z_]", word):

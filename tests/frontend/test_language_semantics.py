@@ -78,6 +78,7 @@ CASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "v[..., -1]": ("float32", lambda i: i["v"][..., -1]),
     "v[-2:, :, 1:-1]": ("float32", lambda i: i["v"][-2:, :, 1:-1]),
     "x[ids]": ("float16", lambda i: i["x"][i["ids"]]),
+    "v[[2, 0, -1], :]": ("float32", lambda i: i["v"][[2, 0, -1]]),
     "gather(w, ids)": ("float32", lambda i: i["w"][i["ids"]]),
     "v.T": ("float32", lambda i: i["v"].swapaxes(1, 2)),
     "transpose(v, [2, 0, -2])": ("float32", lambda i: i["v"].transpose(2, 0, 1)),
