@@ -41,7 +41,7 @@ def matmul(a: Array, b: Array, transpose_b: bool, precision: str | None, chip: C
 
 def product_f32(a: Array, b: Array, precision: str, chip: Chip) -> Array:
     """Precision f16: both operands rounded to f16. Precision f32, three passes: h = f16(x), l = f16((x - h) · 2^11);
-    ha·hb + (ha·lb + la·hb) · 2^-11."""
+    ha·hb + (ha·lb + la·hb) · 2^-11. About 22 bits of each operand count; one that an f16 cannot hold gives infinity or NaN."""
     ha, hb = cast(a, "f16"), cast(b, "f16")
     if precision == "f16":
         return matmul(ha, hb, False, None, chip)

@@ -16,7 +16,7 @@ from xdsl.passes import ModulePass, PassPipeline
 from compiler.context import LockstepContext, new_context
 from compiler.dialects import graph
 from compiler.dialects.graph import Tensor
-from compiler.dialects.graph_program import inputs, main_block, new_program, params
+from compiler.dialects.graph_program import inputs, main_block, new_program, params, states
 from compiler.dialects.graph_types import source_location, source_place, tensor_of
 from compiler.passes import PASSES
 from compiler.reference import Evaluation, evaluate
@@ -72,7 +72,7 @@ class Grower:
         self.weights = WeightStore()
         self.operations: list[Operation] = []
         self.values: list[SSAValue] = []
-        for i in range(6):
+        for i in range(8):
             self.source(i)
 
     def pick(self, items: Any) -> Any:
@@ -86,11 +86,13 @@ class Grower:
         tensor = Tensor(self.pick(("i8", "f16", "i32", "f32", "f32", "f16")), self.pick(SHAPES))
         array = random_array(self.rng, *tensor)
         location = source_location("grown.lks", number + 1, 1)
-        match number % 3:
+        match number % 4:
             case 0:
                 self.add(graph.InputOp(f"x{number}", tensor, location=location))
             case 1:
                 self.add(graph.ParamOp(f"w{number}", self.weights.add(array), tensor, location=location))
+            case 2:
+                self.add(graph.StateOp(f"s{number}", tensor, location=location))
             case _:
                 self.add(graph.ConstantOp(array, location=location))
 
@@ -182,16 +184,22 @@ class Grower:
             self.add(op)
             line += 1
         unused = [v for v in self.values if not v.uses and self.rng.random() < 0.9] or self.values[-1:]
-        return new_program([*self.operations, *(graph.OutputOp(f"y{i}", v) for i, v in enumerate(unused))])
+        sinks: list[Operation] = [graph.OutputOp(f"y{i}", v) for i, v in enumerate(unused)]
+        for state in [op for op in self.operations if isinstance(op, graph.StateOp)]:
+            alike = [v for v in self.values if tensor_of(v) == state.tensor]
+            sinks.append(graph.UpdateOp(state.label, alike[-1]))
+        return new_program([*self.operations, *sinks])
 
 
 def call(module: ModuleOp, weights: WeightStore, seed: int) -> Evaluation:
     rng = np.random.default_rng(seed)
-    return evaluate(module, {n: random_array(rng, *op.tensor) for n, op in inputs(module).items()}, weights, TINY)
+    given, before = ({n: random_array(rng, *op.tensor) for n, op in ops.items()} for ops in (inputs(module), states(module)))
+    return evaluate(module, given, weights, TINY, before)
 
 
 def bits(evaluation: Evaluation) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in evaluation.outputs.items()}
+    named = {**evaluation.outputs, **{f"state {name}": array for name, array in evaluation.states.items()}}
+    return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in named.items()}
 
 
 def apply(module: ModuleOp, passes: Iterable[ModulePass], context: LockstepContext) -> ModuleOp:
@@ -216,7 +224,7 @@ def test_passes_keep_every_bit(seed: int) -> None:
 
 def test_random_programs_use_every_operation() -> None:
     seen = {type(op) for seed in range(80) for op in main_block(Grower(seed).program()).ops}
-    assert set(graph.Graph.operations) - seen <= {graph.StateOp, graph.UpdateOp}
+    assert set(graph.Graph.operations) <= seen
 
 
 @pytest.mark.parametrize("seed", range(0, 80, 4))
@@ -335,7 +343,7 @@ def test_canonicalize_leaves_nothing_dead() -> None:
     grower = Grower(7)
     after = apply(grower.program(), [CanonicalizeGraphPass()], new_context(grower.weights))
     for op in main_block(after).ops:
-        assert isinstance(op, graph.InputOp | graph.OutputOp | ReturnOp) or op.results[0].uses
+        assert isinstance(op, graph.InputOp | graph.StateOp | graph.SinkOp | ReturnOp) or op.results[0].uses
 
 
 def test_passes_are_registered_under_their_names() -> None:
