@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.errors import DataFault
+from isa.checks_images import check_images
+from isa.errors import DataFault, ScheduleFault
 from isa.layout import NUMPY_TYPES
 from isa.program import Program, Symbol
 from sim.counters import Counters
@@ -34,6 +35,10 @@ class Device:
     """Holds the memory from run to run: images and parameters stay, states keep what the last run left in them."""
 
     def __init__(self, program: Program, machine: Machine = "fast") -> None:
+        """Raises ScheduleFault for images or symbols that are not in the memories of the chip."""
+        faults = [violation.message for violation in check_images(program)]
+        if faults:
+            raise ScheduleFault(faults[0], notes=tuple(faults[1:]))
         self.program = program
         self.machine: Machine = machine
         self.memory = Memory(program.chip)
