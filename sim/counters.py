@@ -12,6 +12,8 @@ from isa.chip import Chip
 
 ENERGY_CLASSES = ("sram_read", "sram_write", "rram_read", "mac_i8", "mac_f16", "alu", "hop", "static")
 
+_TABLES = ("slot_busy", "stream_values", "stream_hops", "reads", "writes", "written_lanes", "macs")
+
 
 def _counter() -> Counter[str]:
     return Counter()
@@ -39,6 +41,12 @@ class Counters:
     """Words read of each bank of an RRAM slice."""
     macs: Counter[str] = field(default_factory=_counter)
     """Multiply-accumulates a plane and mode (`mxm0.i8`); depth × lanes a feed element."""
+
+    def copy(self) -> Counters:
+        """The same counts, to be added to."""
+        counts = {name: Counter[str](getattr(self, name)) for name in _TABLES}
+        banks = {unit: list(reads) for unit, reads in self.bank_reads.items()}
+        return Counters(self.chip, self.cycles, bank_reads=banks, **counts)
 
     def add_bank_reads(self, unit: str, addresses: NDArray[np.int64]) -> None:
         """Count the banks of these words of an RRAM slice."""
@@ -109,8 +117,7 @@ class Counters:
 
     def facts(self) -> dict[str, object]:
         """Every count as plain values with sorted keys: equal exactly when two runs did the same."""
-        tables = ("slot_busy", "stream_values", "stream_hops", "reads", "writes", "written_lanes", "macs")
         counts: dict[str, object] = {
-            name: {key: count for key, count in sorted(getattr(self, name).items()) if count} for name in tables
+            name: {key: count for key, count in sorted(getattr(self, name).items()) if count} for name in _TABLES
         }
         return {"cycles": self.cycles, **counts, "bank_reads": dict(sorted(self.bank_reads.items()))}

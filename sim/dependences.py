@@ -142,6 +142,9 @@ def _indexed_rows(
     them stands for them all.
     """
     number, low, high = span
+    words = low + np.flatnonzero(changed[low:high])
+    if not len(words):
+        return np.zeros((5, 0), np.int64)
     op = program.operations[number]
     inside = (plain[2] >= low) & (plain[2] < high)
     others = [plain[3][inside]]
@@ -150,7 +153,6 @@ def _indexed_rows(
             others.append(facts.cycle[other] + facts.every[other] * np.arange(facts.rep[other]))
     element = np.searchsorted(op.cycle + op.every * np.arange(op.rep), np.concatenate(others))
     begin = np.unique(np.concatenate([element[element < op.rep], cuts]))
-    words = low + np.flatnonzero(changed[low:high])
     elements, word = np.repeat(begin, len(words)), np.tile(words, len(begin))
     write = np.full(len(word), op.mnemonic == "scatter", np.int64)
     return np.stack([np.full(len(word), number), elements, word, op.cycle + op.every * elements, write])

@@ -7,7 +7,6 @@ reference machine instead, which gives the trap or the result.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +79,7 @@ class FastMachine:
             machine = ReferenceMachine(self.program, self.memory)
             machine.run()
             return machine.counters
-        return _Run(self.program, self.memory, self._plan, copy.deepcopy(self._tally)).execute()
+        return _Run(self.program, self.memory, self._plan, self._tally.copy()).execute()
 
 
 class _Run:
