@@ -41,6 +41,8 @@ class Weights:
     swap: int = -1
     """The operation that made them active; -1 for what is there at the start."""
     fed: bool = False
+    prepared: NDArray[Any] | None = None
+    """`values` as `sim.semantics.product` takes them; active weights do not change any more."""
 
     @property
     def depth(self) -> int:
@@ -150,7 +152,9 @@ class Planes:
     def end_feed(self, op: Operation, element: int, weights: Weights, activations: NDArray[Any]) -> NDArray[Any]:
         """The sum [1, lanes] after activations [1, lanes] were added to the element's accumulator entry."""
         mode, plane = mode_name(op), self._held(op)[0]
-        total = product(op, mode, activations, prepared_weights(mode, weights.array()))
+        if weights.prepared is None:
+            weights.prepared = prepared_weights(mode, weights.array())
+        total = product(op, mode, activations, weights.prepared)
         entry = op.get("acc") + element
         if not op.get("fresh") and entry in plane.sums:
             total = accumulate(plane.sums[entry], total)

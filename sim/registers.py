@@ -14,7 +14,7 @@ from isa.program import Direction
 StreamName = tuple[Direction, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Value:
     """One byte stream's vector under way, and who put it there."""
 

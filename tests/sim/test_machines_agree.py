@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from isa.checker import check
 from isa.chip import load_chip
-from isa.program import Program
+from isa.program import Image, Operation, Program, Stream
 from isa.timing import program_cycles
 
 FOUND_LATER = ("nobody reads", "never fed")
@@ -43,6 +44,33 @@ def test_the_random_programs_use_all_kinds_of_operations_and_some_trap(random_pr
     used = {op.mnemonic for program in programs for op in program.operations}
     assert {"read", "write", "gather", "scatter", "load", "swap", "feed"} <= used
     assert {random_programs.outcome(program, "fast")[0] for program in programs} >= {"done"}
+
+
+def test_sixteen_streams_transposed_on_tsp(random_programs: ModuleType) -> None:
+    chip = load_chip("tsp")
+    mover, data = chip.units["sxm.w"], np.random.default_rng(0).integers(0, 256, (16, 3, chip.lanes), np.uint8)
+    read, turn = chip.timing["sram.read"].latency, chip.timing["sxm.transpose"].latency
+    operations = [Operation(100, "sxm.w.0", "transpose", (Stream("w", 4),), Stream("e", 2), rep=3)]
+    for i in range(16):
+        near, far = (chip.units[f"sram.w{n}"] for n in (i, 16 + i))
+        start = 100 - read - (near.position - mover.position)
+        operations.append(Operation(start, f"{near.name}.rd", "read", (), Stream("w", 4 + i), {"addr": 0, "step": 1}, rep=3))
+        done = 100 + turn + far.position - mover.position
+        operations.append(
+            Operation(done, f"{far.name}.wr", "write", (Stream("e", 2 + i),), None, {"addr": 0, "step": 1}, rep=3)
+        )
+    operations.sort(key=lambda o: (o.cycle, chip.slots[o.slot].index))
+    program = Program(chip, operations, [Image(f"i{i}", f"sram.w{i}", 0, data[i]) for i in range(16)])
+    result = assert_same(random_programs, program)
+    assert result[0] == "done"
+    turned = data.reshape(16, 3, -1, 16).transpose(3, 1, 2, 0).reshape(16, 3, chip.lanes)
+    for i in range(16):
+        assert result[2][f"sram.w{16 + i}"] == turned[i].tobytes()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_programs_on_tsp(seed: int, random_programs: ModuleType) -> None:
+    assert_same(random_programs, random_programs.random_program(load_chip("tsp"), seed, proposals=10))
 
 
 def assert_checker_agrees(random_programs: ModuleType, program: Program, label: str) -> None:
