@@ -69,13 +69,9 @@ def schedule(
     return [r for r in result if r is not None]
 
 
-_PATIENCE = 1 << 20
-"""Cycles after which a trip that still finds no place is given up."""
-
-
 def _place(trip: PlacedTrip, earliest: int, tables: Reservations) -> Scheduled:
     start = earliest
-    while start < earliest + _PATIENCE:
+    while True:
         tables.reserve_horizon(start + trip.duration + 2 * tables.chip.width)
         later = _fixed_conflict(trip, start, tables)
         if not later:
@@ -85,8 +81,9 @@ def _place(trip: PlacedTrip, earliest: int, tables: Reservations) -> Scheduled:
                 found = Scheduled(start, slots, streams)
                 _take(trip, found, tables)
                 return found
+            if start > tables.end:
+                raise NoPlaceError(trip.origin)
         start += max(later, 1)
-    raise NoPlaceError(trip.origin)
 
 
 def _span(step: Step, start: int) -> tuple[int, int]:
@@ -222,6 +219,7 @@ def _meet(a: Wire, a_first: int, b: Wire, b_first: int) -> bool:
 
 def _take(trip: PlacedTrip, found: Scheduled, tables: Reservations) -> None:
     loaded = False
+    tables.end = max(tables.end, found.start + trip.duration + tables.chip.width)
     for step, slot in zip(trip.steps, found.slots, strict=True):
         first, last = _span(step, found.start)
         for name in (slot, *step.hold):

@@ -27,6 +27,8 @@ class Reservations:
     def __init__(self, chip: Chip, horizon: int = 4096) -> None:
         self.chip = chip
         self.horizon = horizon
+        self.end = 0
+        """Beyond this cycle (and on the diagonals that start there) nothing is taken."""
         self.slots = {name: bytearray(horizon) for name in chip.slots}
         self.halves = {f"{u.name}.{port}": bytearray(horizon) for u in chip.slices("sram") for port in ("rd", "wr")}
         self.banks: dict[tuple[str, int], bytearray] = {}
