@@ -41,8 +41,7 @@ def emit(schedule: Schedule, weights: WeightStore, chip: Chip) -> Program:
     images: list[Image] = []
     symbols: list[Symbol] = []
     for buffer in schedule.flow.buffers.values():
-        pieces = buffer_pieces(buffer, schedule.places)
-        symbol = Symbol(buffer.name, _symbol_role(buffer), buffer.shape, buffer.type, pieces)
+        symbol = _symbol(buffer, schedule.places)
         if buffer.role in ("input", "output", "param", "state"):
             symbols.append(symbol)
         if buffer.role == "state":
@@ -95,8 +94,10 @@ def buffer_pieces(buffer: Buffer, places: Places) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def _symbol_role(buffer: Buffer) -> str:
-    return buffer.role if buffer.role in ("input", "output", "param", "state") else "param"
+def _symbol(buffer: Buffer, places: Places) -> Symbol:
+    """A buffer as the symbol table and `isa.layout` see it; what the host does not know by name counts as a parameter."""
+    role = "param" if buffer.role in ("constant", "temporary") else buffer.role
+    return Symbol(buffer.name, role, buffer.shape, buffer.type, buffer_pieces(buffer, places))
 
 
 def _images(buffer: Buffer, symbol: Symbol, array: NDArray[np.generic], chip: Chip) -> list[Image]:

@@ -25,9 +25,9 @@ from isa.layout import NUMPY_TYPES
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A block of the result: leading index ranges, columns first … first + source.columns-1 at lane step `lane_step` of the source.
+    """A block of the result: leading index ranges low … high, columns first … first + columns-1.
 
-    `source` has the block's leading sizes; its column `column` is the block's first.
+    `source` has the block's leading sizes; the block's columns are its columns column, column + lane_step, ….
     """
 
     low: tuple[int, ...]

@@ -15,7 +15,7 @@ from compiler.scheduling.trip import Buffer, Flow, Role, Trip
 from compiler.weights import WeightStore
 from isa.chip import Chip, Side
 from isa.layout import NUMPY_TYPES
-from isa.spec import BYTES, ElementType
+from isa.spec import BYTES, TYPES, ElementType
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Lowering:
         """A constant in SRAM, in rows; equal constants are kept once."""
         digest = self.weights.add(array)
         if digest not in self.constants:
-            kind = next(k for k in BYTES if np.dtype(array.dtype) == NUMPY_TYPES[k])
+            kind = element_type(array)
             self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), "constant", digest=digest))
         return self.constants[digest]
 
@@ -98,7 +98,7 @@ class Lowering:
         key = f"stationary {digest}"
         if key in self.constants:
             return self.flow.buffers[self.constants[key].buffer]
-        kind = next(k for k in BYTES if np.dtype(array.dtype) == NUMPY_TYPES[k])
+        kind = element_type(array)
         memory = "rram" if self.chip.rram else "sram"
         stripes = weight_rows_per_cycle(self.chip, memory, kind)
         buffer = Buffer(self.unique(stem), array.shape, kind, role, memory, self.chip.lanes, stripes, digest=digest)
@@ -138,6 +138,11 @@ def describe(op: Operation) -> str:
     fn = getattr(op, "fn", None)
     what = f"{what} {fn.data}" if fn is not None else what
     return f"{place}: {what}" if place else what
+
+
+def element_type(array: NDArray[np.generic]) -> ElementType:
+    """The element type that an array's NumPy type stands for."""
+    return next(k for k in TYPES if array.dtype == NUMPY_TYPES[k])
 
 
 def mxm_sides(chip: Chip) -> list[Side]:

@@ -56,9 +56,7 @@ class ClusterBody:
     `taken` has the views that the trip reads besides, by buffer.
     """
 
-    def __init__(
-        self, lowering: Lowering, cluster: Cluster, result: View, taken: dict[str, View] | None = None
-    ) -> None:
+    def __init__(self, lowering: Lowering, cluster: Cluster, result: View, taken: dict[str, View] | None = None) -> None:
         self.lowering, self.cluster = lowering, cluster
         inside = {op.results[0] for op in cluster.operations}
         if cluster.matmul:
@@ -104,7 +102,6 @@ class ClusterBody:
     ) -> None:
         """The chain for one tile and run; `known` has values that are on streams already. Ends with the write."""
         values = dict(known)
-        types = {v: tensor_of(v).type for v in self.operands}
         members = self.cluster.members
 
         def operand(value: SSAValue, op: Operation, domain: str) -> int | Immediate:
@@ -119,7 +116,7 @@ class ClusterBody:
             i = self.operands.index(value)
             view = self.views[1 + i]
             column = view.tile + (0 if view.columns == 1 else tile)
-            return chain.read(view.buffer, types[value], column, starts[1 + i], steps[1 + i])
+            return chain.read(view.buffer, tensor_of(value).type, column, starts[1 + i], steps[1 + i])
 
         for op in self.cluster.operations:
             if op.results[0] in values or (isinstance(op, CastOp) and self.folds_into_users(op)):

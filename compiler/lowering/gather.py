@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.dialects.graph import GatherOp
+from compiler.dialects.graph import GatherOp, Tensor
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.boxes import split_columns
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows, written
 from compiler.lowering.elementwise import immediate
-from compiler.lowering.views import View, runs
+from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Gather, Read, Write
 from isa.chip import Side
 
 
 def lower_gather(lowering: Lowering, op: GatherOp) -> None:
+    """result[i…, c…] = table[index[i…], c…]: for each byte column, gathers at the row numbers that the index makes."""
     table, table_tensor = _table(lowering, op), tensor_of(op.table)
     entries = table_tensor.shape[0]
     rows_per_entry = table.rows // entries
@@ -58,8 +59,6 @@ def _table(lowering: Lowering, op: GatherOp) -> Buffer:
     buffer = Buffer(name, shape, tensor.type, role, memory, chip.lanes, digest=digest)
     buffer.sides = {(0, tile): side for tile in range(buffer.tiles)}
     lowering.flow.buffers[name] = buffer
-    from compiler.lowering.views import view_of
-
     if digest:
         lowering.constants[key] = view_of(buffer)
         return buffer
@@ -73,11 +72,9 @@ def _table(lowering: Lowering, op: GatherOp) -> Buffer:
 
 def _index(lowering: Lowering, op: GatherOp, side: Side) -> View:
     """The index with one row for each number, on the given side."""
-    from compiler.lowering.views import view_of
-
     view = lowering.view(op.index)
     count = view.rows * view.columns
-    buffer = lowering.buffer("index", type(tensor_of(op.index))("i32", (count, 1)), "temporary")
+    buffer = lowering.buffer("index", Tensor("i32", (count, 1)), "temporary")
     buffer.sides = {(0, 0): side}
     target = view_of(buffer)
     if view.columns == 1:

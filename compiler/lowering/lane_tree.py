@@ -1,4 +1,4 @@
-"""Folding the lanes of a vector: the lane-tree unit where the chip has one, else shifts and VXM operations, with the same bits."""
+"""Folding the lanes of a vector: by the lane-tree unit where the chip has one, else by shifts and VXM operations; same bits."""
 
 from __future__ import annotations
 

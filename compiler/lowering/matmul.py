@@ -10,8 +10,8 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from compiler.dialects.graph import MatmulOp
-from compiler.lowering.chains import Chain
 from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, describe, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody

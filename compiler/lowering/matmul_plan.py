@@ -17,7 +17,7 @@ from isa.errors import ModelFault
 class Plan:
     """`planes` are the planes (even planes of pairs in the f16 modes) that jobs may use.
 
-    With `split_rows` every plane takes its share of the rows of every weight tile; otherwise a job is all rows of one tile column.
+    With `split_rows` every plane takes its share of the rows of every weight tile, else a job is all rows of a tile column.
     """
 
     mode: str

@@ -1,4 +1,7 @@
-"""Reductions: leading axes by running folds along time, then the lanes of each tile by the halving tree, then tiles in order."""
+"""Reductions: leading axes by running folds along time, then the lanes of a tile by the halving tree, then tiles in order.
+
+Few leading rows with many results are folded pair by pair instead, for a running fold gives one result a trip.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import replace
 
 from compiler.dialects.graph import ReduceOp
 from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.boxes import join_columns
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows, written
@@ -62,18 +66,15 @@ def _as_rows(target: View, shape: tuple[int, ...], columns: int) -> View | None:
 
 def _spread(lowering: Lowering, source: View, target: View) -> None:
     """Without keepdims the last kept axis lies on lanes: one row for each of its elements becomes one vector."""
-    from compiler.lowering.boxes import join_columns
-
     join_columns(lowering, source, target)
 
 
 def _fold_rows(lowering: Lowering, source: View, kept: list[int], reduced: list[int], function: str, target: View) -> None:
     """Running folds over the reduced leading axes in row order; the target has the kept ones."""
     domain = "i" if lowering.flow.buffers[source.buffer].type in ("i8", "i32") else "f"
-    rows = _collapsed(lowering, source, reduced)
+    count, step = _collapsed(source, reduced)
     sizes = tuple(source.leading[a] for a in kept)
     strides = tuple(source.strides[a] for a in kept)
-    count, step = rows
     base = replace(source, leading=sizes, strides=strides)
     if step is None or count - 1 < base.rows:
         _fold_pairwise(lowering, source, base, reduced, PAIRWISE[domain, function], target)
@@ -89,7 +90,7 @@ def _fold_rows(lowering: Lowering, source: View, kept: list[int], reduced: list[
         _fold_run(lowering, walk, pieces[0], ALONG_TIME[domain, function], target, index)
 
 
-def _collapsed(lowering: Lowering, source: View, reduced: list[int]) -> tuple[int, int | None]:
+def _collapsed(source: View, reduced: list[int]) -> tuple[int, int | None]:
     """Number of rows folded into one, and their step if they follow each other evenly."""
     count, step = 1, None
     for axis in reversed(reduced):

@@ -1,4 +1,7 @@
-"""Tensor values as views: rows of a buffer walked with strides. Transposes of leading axes, row slices and broadcasts are views only."""
+"""Tensor values as views: rows of a buffer walked with strides.
+
+Transposes of leading axes, slices of rows and broadcasts are views only: nothing moves for them.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,7 @@ def runs(views: Sequence[View], buffers: dict[str, Buffer]) -> Iterator[Run]:
     count, steps = merged.pop(longest) if longest is not None else (1, [0] * len(views))
     for offsets in _offsets(merged, len(views)):
         starts = [v.offset + o for v, o in zip(views, offsets, strict=True)]
-        yield from _split(count, starts, steps, [buffers[v.buffer] for v in views])
+        yield from _cut_at_segments(count, starts, steps, [buffers[v.buffer] for v in views])
 
 
 def _offsets(axes: list[tuple[int, list[int]]], width: int) -> Iterator[list[int]]:
@@ -105,7 +108,7 @@ def _offsets(axes: list[tuple[int, list[int]]], width: int) -> Iterator[list[int
             yield [i * s + o for s, o in zip(strides, inner, strict=True)]
 
 
-def _split(count: int, starts: list[int], steps: list[int], buffers: list[Buffer]) -> Iterator[Run]:
+def _cut_at_segments(count: int, starts: list[int], steps: list[int], buffers: list[Buffer]) -> Iterator[Run]:
     """Cut a walk where one of the buffers changes its segment."""
     first = 0
     while first < count:

@@ -1,8 +1,8 @@
 """Who must wait for whom, and how long: the dependence graph of placed trips.
 
-Program order gives memory and the planes their meaning. Of two trips that touch the same word (one writing), or the same plane, the later
-one in program order must start at least so many cycles after the earlier one that every word is written before it is read, and read
-before it is replaced. Distances are exact, so a consumer may chase its producer word by word.
+Program order gives memory and the planes their meaning. Of two trips that touch the same word (one writing), or the same plane,
+the later one in program order must start at least so many cycles after the earlier one that every word is written before it is
+read, and read before it is replaced. Distances are exact, so a consumer may chase its producer word by word.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from compiler.scheduling.placed import PlacedTrip, Step
 from isa.chip import Chip
-
 
 _Wait = Callable[[int, int, int], None]
 
@@ -59,8 +58,10 @@ def _words(access: _Access, last: bool) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _distance(earlier: _Access, later: _Access, gap: int) -> int | None:
-    """Least start difference so that every common word is touched by `later` at least `gap` cycles after `earlier`; None if none is
-    common."""
+    """Least start difference so that `later` touches every common word at least `gap` cycles after `earlier` did.
+
+    None if no word is common.
+    """
     if earlier.high < later.low or later.high < earlier.low:
         return None
     if earlier.step == later.step == 1 and not earlier.any_of and not later.any_of:

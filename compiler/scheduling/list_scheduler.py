@@ -1,7 +1,7 @@
 """The list scheduler: placed trips into a reservation table, no-wait, longest path first.
 
 A trip is taken when all the trips it depends on have their start; among those ready, the one with the longest path to the end
-of the program goes first, at the earliest cycle where everything it needs is free. Trips placed later may fill holes left earlier.
+of the program goes first, at the earliest cycle where everything it needs is free. Trips placed later may fill earlier holes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import networkx as nx
 import numpy as np
@@ -32,11 +33,16 @@ class NoPlaceError(Exception):
     """A trip that fits nowhere, however late: it meets itself."""
 
 
+def waiters(graph: nx.DiGraph[int], trip: int) -> list[tuple[int, int]]:
+    """(trip, distance) of every trip that starts at least `distance` cycles after this one."""
+    return [(after, cast(int, data["distance"])) for after, data in graph.adj[trip].items()]
+
+
 def longest_paths(graph: nx.DiGraph[int], trips: list[PlacedTrip]) -> list[int]:
     """Cycles from a trip's start to the end of the program along its longest chain of dependences."""
     length = [trip.duration for trip in trips]
     for node in reversed(list(nx.topological_sort(graph))):
-        for _, after, distance in graph.out_edges(node, data="distance"):
+        for after, distance in waiters(graph, node):
             length[node] = max(length[node], distance + length[after])
     return length
 
@@ -59,7 +65,7 @@ def schedule(
         _, i = heapq.heappop(ready)
         placed = _place(trips[i], earliest[i], tables)
         result[i] = placed
-        for _, after, distance in graph.out_edges(i, data="distance"):
+        for after, distance in waiters(graph, i):
             earliest[after] = max(earliest[after], placed.start + distance)
             waiting[after] -= 1
             if not waiting[after]:

@@ -29,9 +29,9 @@ Places = dict[str, dict[tuple[int, int, int, int], Place]]
 
 @dataclass(slots=True)
 class Step:
-    """One operation of a placed trip. `slots` are the slots it may stand in (all of them where `hold` is set).
+    """One operation of a placed trip. `slots` are the slots it may stand in.
 
-    `source` operands are (value, first byte stream, type) or immediates; `result` is (value, first byte stream) or None.
+    `sources` are (value, first byte stream, type) or immediates; `result` is (value, first byte stream, type) or None.
     """
 
     mnemonic: str
@@ -125,9 +125,10 @@ class _Placer:
             if step and rep > 1:
                 fields["step"] = step
             end = (value, offset, "i8")
+            sources, result = ((), end) if mnemonic == "read" else ((end,), None)
             self.add(
-                Step(mnemonic, (f"{place.unit}.{port}",), () if mnemonic == "read" else (end,), end if mnemonic == "read" else None,
-                     fields, rep, every * len(parts) if rep > 1 else 1, 0, unit.position, node, element),
+                Step(mnemonic, (f"{place.unit}.{port}",), sources, result, fields,
+                     rep, every * len(parts) if rep > 1 else 1, 0, unit.position, node, element),
                 unit.kind,
             )  # fmt: skip
 
@@ -201,11 +202,9 @@ class _Placer:
                 sources, rep = ((node.source, 0, values[node.source].type),), node.count
                 result = None if node.result < 0 else (node.result, 0, values[node.result].type)
             hold = tuple(f"mxm{p}.{port}" for p in pair)
-            self.add(
-                Step({"ld": "load", "sw": "swap", "fd": "feed"}[port], (f"mxm{plane}.{port}",), sources, result, fields, rep, 1, 0,
-                     unit.position, index, hold=hold),
-                "mxm",
-            )  # fmt: skip
+            mnemonic = {"ld": "load", "sw": "swap", "fd": "feed"}[port]
+            slots = (f"mxm{plane}.{port}",)
+            self.add(Step(mnemonic, slots, sources, result, fields, rep, 1, 0, unit.position, index, hold=hold), "mxm")
 
 
 def chip_modes() -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Reservation tables: which cycle of which resource is taken. All tables grow with the schedule.
 
-Byte tables (`bytearray`, one byte a cycle) hold slots, SRAM halves, RRAM banks and load streams, for their search from the right runs
-at memory speed: the *last* conflict in a window tells how far a trip must move. Streams are tables over diagonals; an entry has
-a bit for each position (or few positions) that the value needs, so that one diagonal serves several values one after the other.
+Byte tables (`bytearray`, one byte a cycle) hold slots, SRAM halves, RRAM banks and load streams, for their search from the
+right runs at memory speed: the *last* conflict in a window tells how far a trip must move. Streams are tables over diagonals;
+an entry has a bit for each position (or few positions) that the value needs, so one diagonal serves several values in turn.
 """
 
 from __future__ import annotations
