@@ -71,7 +71,8 @@ class Device:
         return self.memory.get(symbol)
 
     def run(self, inputs: Mapping[str, NDArray[Any]] | None = None) -> Result:
-        """Run the program once. Raises DataFault for wrong inputs (all problems at once) and MachineTrap."""
+        """Run the program once. Raises DataFault for wrong inputs (all problems at once) and MachineTrap; what is in memory
+        after a trap is undefined."""
         given = dict(inputs or {})
         self._check(given)
         self.memory.begin_run()
