@@ -8,7 +8,7 @@ from compiler.backend.bounds import lower_bound
 from compiler.backend.emit import Schedule, emit
 from compiler.context import new_context
 from compiler.lowering.lower import lower_graph
-from compiler.passes import PASSES
+from compiler.pass_pipeline import parse_passes
 from compiler.scheduling.dependences import dependence_graph
 from compiler.scheduling.list_scheduler import NoPlaceError, schedule
 from compiler.scheduling.placed import place_trip
@@ -27,8 +27,8 @@ FUSE_LIMITS = (8, 1)
 def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Program:
     """A declared graph as a program that the checker has passed. Raises ToolchainError."""
     context = new_context(weights, chip)
-    for name in (passes or GRAPH_PIPELINE).split(","):
-        PASSES[name]()().apply(context, module)
+    for step in parse_passes(GRAPH_PIPELINE if passes is None else passes):
+        step.apply(context, module)
     found = None
     for limit in FUSE_LIMITS:
         try:

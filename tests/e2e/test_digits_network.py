@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,20 +14,27 @@ import pytest
 from compiler.reference import evaluate
 from compiler.session import declare
 from isa.chip import load_chip
+from isa.container import load_program
+from isa.timing import program_cycles
 
 FOLDER = Path(__file__).resolve().parents[2] / "samples" / "digits"
 MUST_ACCURACY = 0.97
 
 
-@pytest.fixture(scope="module")
-def train() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("digits_train", FOLDER / "train.py")
+def load(name: str) -> ModuleType:
+    """A script of the sample's folder as a module."""
+    spec = importlib.util.spec_from_file_location(f"digits_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["digits_train"] = module
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def train() -> ModuleType:
+    return load("train")
 
 
 def test_the_reference_computes_what_training_did(train: ModuleType) -> None:
@@ -48,3 +56,22 @@ def test_quantisation_rounds_to_even_and_saturates(train: ModuleType) -> None:
     last = train.QuantisedLayer(np.eye(4, dtype=np.int8), np.zeros(4, np.int32), np.ones(4, np.float32))
     logits = train.infer([layer, last], np.array([[1, 3, 0, 0]], np.int8))
     assert logits.tolist() == [[0.0, 2.0, 127.0, 0.0]]
+
+
+def test_the_demo_keeps_its_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = load("demo")
+    monkeypatch.setattr(demo, "BUILD", tmp_path)
+    demo.main()
+    shown = capsys.readouterr().out
+    assert "356 of 360 held-out images = 98.89%" in shown
+    assert "14,400 output bytes equal the reference" in shown
+    assert shown.count("read as") == 10 + 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "digits.lasm",
+        "digits.lasm.images",
+        "digits.lbin",
+        "digits.report.json",
+    ]
+    report = json.loads((tmp_path / "digits.report.json").read_text())
+    assert f"{report['cycles']:,} cycles = " in shown
+    assert report["cycles"] == program_cycles(load_program(tmp_path / "digits.lbin").operations, load_chip("lpu-rram"))
