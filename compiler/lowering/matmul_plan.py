@@ -64,7 +64,9 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     sides = len(mxm_sides(chip))
     whole = steps * max(-(-tile_columns // len(planes)) * rows, -(-tile_columns // sides) * load)
     shared = steps * tile_columns * max(-(-rows // len(planes)), load)
-    return Plan(mode, planes, shared < whole and rows >= len(planes), depth)
+    # On a tie planes that share rows never ask one slice for the same activations at the same time.
+    split_rows = shared < whole or (shared == whole and rows >= len(planes) * load)
+    return Plan(mode, planes, split_rows and rows >= len(planes), depth)
 
 
 def memory_hints(block: Block, chip: Chip) -> dict[SSAValue, Hint]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -97,7 +98,24 @@ def _interference(flow: Flow) -> nx.Graph[Group]:
 
 def place(flow: Flow, chip: Chip) -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small."""
-    return _Placement(flow, chip).run()
+    lives = _lives(flow)
+    # Striped buffers choose first: they have the least freedom. The others in program order; should the greedy colouring
+    # run into a corner, those that need most slices at once go first.
+    order = sorted(flow.buffers, key=lambda n: (flow.buffers[n].stripes == 1, lives[n][0]))
+    try:
+        return _Placement(flow, chip).run(order)
+    except ModelFault:
+        order.sort(key=lambda n: -flow.buffers[n].stripes * flow.buffers[n].bytes)
+        return _Placement(flow, chip).run(order)
+
+
+class _Choice(NamedTuple):
+    """A slice that has room, and how much it is wanted (less is better)."""
+
+    cost: tuple[int, ...]
+    number: int
+    unit: str
+    base: int
 
 
 class _Placement:
@@ -108,13 +126,14 @@ class _Placement:
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         self.chosen: dict[Group, tuple[str, ...]] = {}
+        self.slices_of: defaultdict[str, set[str]] = defaultdict(set)
+        self.for_loads: set[str] = set()
+        """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
+        that would keep a feed waiting."""
         self.places: Places = {name: {} for name in flow.buffers}
         self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
 
-    def run(self) -> Places:
-        order = sorted(self.flow.buffers, key=lambda n: self.lives[n][0])
-        # Buffers that must be striped over many slices choose first: they have the least freedom.
-        order.sort(key=lambda n: -self.flow.buffers[n].stripes * self.flow.buffers[n].bytes)
+    def run(self, order: list[str]) -> Places:
         for name in order:
             buffer = self.flow.buffers[name]
             for tile in range(buffer.tiles):
@@ -127,21 +146,24 @@ class _Placement:
         width = buffer.stripes * buffer.bytes
         words = buffer.words_per_place(segment)
         forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
-        mine = {u for other, units in self.chosen.items() if other[0] == name for u in units}
         life = self.lives[name]
         for share in (False, True):
             for side in self.sides(buffer, segment, tile, forbidden):
-                free: list[tuple[bool, int, int, str, int]] = []
+                free: list[_Choice] = []
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
-                    if unit.name in forbidden:
-                        continue
-                    base = self.slices[unit.name].find(words, *life, share)
+                    base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share)
                     if base is not None:
-                        free.append((unit.name in mine, self.slices[unit.name].used, number, unit.name, base))
+                        free.append(_Choice(self.cost(buffer, unit.name, number), number, unit.name, base))
                 if len(free) >= width:
-                    self.take(group, buffer, side, sorted(free)[:width], words)
+                    self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
                     return
         raise self.too_large(buffer, width, words, len(forbidden))
+
+    def cost(self, buffer: Buffer, unit: str, number: int) -> tuple[int, ...]:
+        """Weights crowd together in the outermost slices; everything else spreads over the slices that have none."""
+        if buffer.stripes > 1:
+            return (unit not in self.for_loads, -number)
+        return (unit in self.for_loads, unit in self.slices_of[buffer.name], self.slices[unit].used, number)
 
     def sides(self, buffer: Buffer, segment: int, tile: int, forbidden: set[str]) -> list[Side]:
         fixed = buffer.sides.get((segment, tile))
@@ -156,16 +178,19 @@ class _Placement:
 
         return sorted(present, key=cost)
 
-    def take(self, group: Group, buffer: Buffer, side: Side, free: list[tuple[bool, int, int, str, int]], words: int) -> None:
+    def take(self, group: Group, buffer: Buffer, side: Side, free: list[_Choice], words: int) -> None:
         name, segment, tile = group
         # Neighbouring stripes in neighbouring slices: order by the slice's number, not by how full it is.
-        units = sorted(free, key=lambda f: f[2])
-        self.chosen[group] = tuple(f[3] for f in units)
+        units = sorted(free, key=lambda choice: choice.number)
+        self.chosen[group] = tuple(choice.unit for choice in units)
+        self.slices_of[name].update(self.chosen[group])
+        if buffer.stripes > 1:
+            self.for_loads.update(self.chosen[group])
         self.words_on_side[buffer.memory, side] += words * len(units)
-        for i, (_, _, _, unit, base) in enumerate(units):
-            self.slices[unit].take(base, words, *self.lives[name])
+        for i, choice in enumerate(units):
+            self.slices[choice.unit].take(choice.base, words, *self.lives[name])
             stripe, byte = divmod(i, buffer.bytes)
-            self.places[name][segment, stripe, tile, byte] = Place(unit, base)
+            self.places[name][segment, stripe, tile, byte] = Place(choice.unit, choice.base)
 
     def too_large(self, buffer: Buffer, width: int, words: int, forbidden: int) -> ModelFault:
         kind = buffer.memory.upper()
