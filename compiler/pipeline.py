@@ -26,18 +26,7 @@ FUSE_LIMITS = (8, 1)
 
 def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Program:
     """A declared graph as a program that the checker has passed. Raises ToolchainError."""
-    context = new_context(weights, chip)
-    for step in parse_passes(GRAPH_PIPELINE if passes is None else passes):
-        step.apply(context, module)
-    found = None
-    for limit in FUSE_LIMITS:
-        try:
-            found = schedule_flow(lower_graph(module, weights, chip, limit), chip)
-            break
-        except NoPlaceError:
-            if limit == FUSE_LIMITS[-1]:
-                raise
-    assert found is not None
+    found = schedule_graph(module, weights, chip, passes)
     program = emit(found, weights, chip)
     bound, by = lower_bound(found, chip)
     program.facts = {
@@ -47,6 +36,19 @@ def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: st
     }
     require_valid(program)
     return program
+
+
+def schedule_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Schedule:
+    """Graph passes, lowering and scheduling: everything before emission. Raises ToolchainError."""
+    context = new_context(weights, chip)
+    for step in parse_passes(GRAPH_PIPELINE if passes is None else passes):
+        step.apply(context, module)
+    for limit in FUSE_LIMITS[:-1]:
+        try:
+            return schedule_flow(lower_graph(module, weights, chip, limit), chip)
+        except NoPlaceError:
+            continue
+    return schedule_flow(lower_graph(module, weights, chip, FUSE_LIMITS[-1]), chip)
 
 
 def schedule_flow(flow: Flow, chip: Chip) -> Schedule:

@@ -31,9 +31,9 @@ def compile_options(command: Command) -> Command:
 
 def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from compiler.pipeline import DEFAULT_PIPELINE
+        from compiler.pipeline import GRAPH_PIPELINE
 
-        click.echo(DEFAULT_PIPELINE)
+        click.echo(GRAPH_PIPELINE)
         ctx.exit()
 
 
@@ -109,11 +109,13 @@ def _stage_text(source: Path, chip: Chip, precision: Precision, passes: str | No
     from compiler.session import declare
 
     module, weights = declare(source, chip, precision)
-    if stage != "graph":
-        from compiler.pipeline import lower_to
+    if stage == "graph":
+        return str(module) + "\n"
+    from compiler.backend.stage_text import flow_text, schedule_text
+    from compiler.pipeline import schedule_graph
 
-        lower_to(stage, module, weights, chip, passes)
-    return str(module) + "\n"
+    found = schedule_graph(module, weights, chip, passes)
+    return flow_text(found.flow) if stage == "flow" else schedule_text(found)
 
 
 def _emit(text: str, output: Path | None) -> None:
