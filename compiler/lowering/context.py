@@ -89,24 +89,27 @@ class Lowering:
             self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), "constant", digest=digest))
         return self.constants[digest]
 
-    def stationary(self, array: NDArray[np.generic], stem: str, role: Role = "constant") -> Buffer:
+    def stationary(self, array: NDArray[np.generic], stem: str, depth: int, role: Role = "constant") -> Buffer:
         """Weights for the MXM, in RRAM where there is any: striped for loading, tile columns alternating between the sides.
 
-        `array` is [batch…, K, N]; equal arrays are kept once.
+        `array` is [batch…, K, N], its segments are the blocks of at most `depth` rows that one load takes: placement lays
+        them in the order of the loads, so that the banks keep rotating from one load to the next. Equal arrays are kept once.
         """
         digest = self.weights.add(array)
-        key = f"stationary {digest}"
+        key = f"stationary {depth} {digest}"
         if key in self.constants:
             return self.flow.buffers[self.constants[key].buffer]
         kind = element_type(array)
         memory = "rram" if self.chip.rram else "sram"
         stripes = weight_rows_per_cycle(self.chip, memory, kind)
-        buffer = Buffer(self.unique(stem), array.shape, kind, role, memory, self.chip.lanes, stripes, digest=digest)
+        inner = array.shape[-2]
+        blocks = tuple(b + k for b in range(0, array.size // array.shape[-1], inner) for k in range(0, inner, depth))
+        buffer = Buffer(self.unique(stem), array.shape, kind, role, memory, self.chip.lanes, stripes, blocks, digest)
         sides = mxm_sides(self.chip)
         for tile in range(buffer.tiles):
             side = sides[tile % len(sides)]
             if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
-                buffer.sides[0, tile] = side
+                buffer.sides |= {(segment, tile): side for segment in range(len(blocks))}
         self.flow.buffers[buffer.name] = buffer
         self.constants[key] = view_of(buffer)
         return buffer

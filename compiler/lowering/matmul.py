@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 from compiler.dialects.graph import MatmulOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering, describe, weight_rows_per_cycle
+from compiler.lowering.context import Lowering, describe, mxm_sides, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
@@ -42,7 +42,7 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     a = lowering.view(op.a)
     # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
     a_alone = replace(a, columns=0)
-    weights = list(_stationaries(lowering, op))
+    weights = list(_stationaries(lowering, op, spread.depth))
     body = None
     if cluster.operations:
         result = lowering.result(cluster.root.results[0])
@@ -56,7 +56,7 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
         product_of.run(views, weight)
 
 
-def _stationaries(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tuple[int, ...], Stationary]]:
+def _stationaries(lowering: Lowering, op: MatmulOp, depth: int) -> Iterator[tuple[tuple[int, ...], Stationary]]:
     """The weights of every batch entry, with its index."""
     array = lowering.array_of(op.b)
     transposed = op.transpose_b is not None
@@ -64,7 +64,7 @@ def _stationaries(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tuple[int,
         array = np.ascontiguousarray(np.swapaxes(array, -1, -2)) if transposed else array
         owner = op.b.owner
         stem = getattr(owner, "label", "w")
-        buffer = lowering.stationary(array, stem, "param" if hasattr(owner, "label") else "constant")
+        buffer = lowering.stationary(array, stem, depth, "param" if hasattr(owner, "label") else "constant")
         inner = array.shape[-2]
         for i, index in enumerate(product(*(range(s) for s in array.shape[:-2]))):
             yield index, Stationary(buffer.name, i * inner, 0)
@@ -102,13 +102,22 @@ class MatmulJobs:
         chip = self.lowering.chip
         self.current = views
         chunks = [c for run in runs(views, self.lowering.flow.buffers) for c in _cut(run, chip.mxm.accumulators)]
-        for tile in range(-(-self.columns // chip.lanes)):
-            if self.spread.split_rows:
-                self.shared_tile(tile, chunks, weight)
-            else:
+        tiles = range(-(-self.columns // chip.lanes))
+        if self.spread.split_rows:
+            jobs: list[Iterator[None]] = [job for tile in tiles for job in self.shared_tile(tile, chunks, weight)]
+        else:
+            jobs: list[Iterator[None]] = []
+            for tile in tiles:
                 plane = self.plane_for(tile, weight)
-                for chunk in chunks:
-                    self.job((plane,), {plane: [chunk]}, tile, weight)
+                jobs += [self.job((plane,), {plane: [chunk]}, tile, weight) for chunk in chunks]
+        for first in range(0, len(jobs), self.in_turn):
+            _take_turns(jobs[first : first + self.in_turn])
+
+    @property
+    def in_turn(self) -> int:
+        """Jobs under way at once: their trips alternate step by step, as the planes will run them, and so do their weights
+        in memory."""
+        return len(mxm_sides(self.lowering.chip)) if self.spread.split_rows else len(self.spread.planes)
 
     def plane_for(self, tile: int, weight: Stationary) -> int:
         """The next plane in turn, on the side where the weights are."""
@@ -120,7 +129,7 @@ class MatmulJobs:
         turn = self.next_plane // max(1, len(self.spread.planes) // len(planes))
         return planes[turn % len(planes)]
 
-    def shared_tile(self, tile: int, chunks: list[Run], weight: Stationary) -> None:
+    def shared_tile(self, tile: int, chunks: list[Run], weight: Stationary) -> Iterator[Iterator[None]]:
         """Every plane takes its share of the rows; planes of one side load together."""
         total = sum(c.count for c in chunks)
         shares = _shares(chunks, [total * i // len(self.spread.planes) for i in range(1, len(self.spread.planes))])
@@ -130,10 +139,10 @@ class MatmulJobs:
             together = tuple(p for p in work if chip.planes[p].side == side)
             for turn in range(max(len(work[p]) for p in together)):
                 now = {p: [work[p][turn]] for p in together if turn < len(work[p])}
-                self.job(tuple(now), now, tile, weight)
+                yield self.job(tuple(now), now, tile, weight)
 
-    def job(self, planes: tuple[int, ...], work: dict[int, list[Run]], tile: int, weight: Stationary) -> None:
-        """All steps over K of one tile column; one load for the planes, which are of one side."""
+    def job(self, planes: tuple[int, ...], work: dict[int, list[Run]], tile: int, weight: Stationary) -> Iterator[None]:
+        """All steps over K of one tile column, one a turn; one load for the planes, which are of one side."""
         depth = self.spread.depth
         for first in range(0, self.inner, depth):
             count = min(depth, self.inner - first)
@@ -144,6 +153,7 @@ class MatmulJobs:
             for plane in planes:
                 for chunk in work[plane]:
                     self.feed(plane, chunk, tile, first, count)
+            yield
 
     def load(self, planes: tuple[int, ...], tile: int, first: int, count: int, weight: Stationary) -> None:
         buffer = self.lowering.flow.buffers[weight.buffer]
@@ -186,6 +196,15 @@ class MatmulJobs:
         chain = Chain(trip, self.lowering.chip, chunk.count)
         chain.anchor(result)
         self.body.emit(trip, chain, {self.value: result}, tile, chunk.starts[1:], chunk.steps[1:])
+
+
+def _take_turns(jobs: list[Iterator[None]]) -> None:
+    """One step of each job after the other, until all are done."""
+    while jobs:
+        jobs = [job for job in jobs if next(job, _DONE) is not _DONE]
+
+
+_DONE = object()
 
 
 def _cut(run: Run, limit: int) -> Iterator[Run]:

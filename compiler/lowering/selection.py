@@ -80,7 +80,7 @@ def _multiply(lowering: Lowering, target: View, windows: list[_Window]) -> None:
     chip = lowering.chip
     views = [target, *(w.source for w in windows)]
     buffers = lowering.flow.buffers
-    matrices = [lowering.stationary(_matrix(w, chip.lanes), "select").name for w in windows]
+    matrices = [lowering.stationary(_matrix(w, chip.lanes), "select", chip.lanes).name for w in windows]
     planes = range(len(chip.planes))
     limit = chip.mxm.accumulators
     for run in runs(views, buffers):

@@ -96,7 +96,14 @@ def dependence_graph(trips: list[PlacedTrip], chip: Chip) -> nx.DiGraph[int]:
 
     slices: defaultdict[str, _Memory] = defaultdict(_Memory)
     planes: defaultdict[str, _PlaneOrder] = defaultdict(_PlaneOrder)
+    previous_load: dict[str, int] = {}
     for index, trip in enumerate(trips):
+        source = _weights_side(trip)
+        if source:
+            # Rows of weights lie in the order of their loads: read in that order, the banks keep rotating without a wait.
+            if source in previous_load:
+                wait(previous_load[source], index, 1)
+            previous_load[source] = index
         for step in trip.steps:
             if step.mnemonic in ("read", "write", "gather", "scatter"):
                 _memory_order(slices[step.slots[0].rsplit(".", 1)[0]], step, index, wait)
@@ -107,6 +114,13 @@ def dependence_graph(trips: list[PlacedTrip], chip: Chip) -> nx.DiGraph[int]:
     graph.add_nodes_from(range(len(trips)))
     graph.add_weighted_edges_from(((a, b, d) for (a, b), d in edges.items()), weight="distance")
     return graph
+
+
+def _weights_side(trip: PlacedTrip) -> str:
+    """The side whose RRAM a load reads, or empty."""
+    if not trip.load_side:
+        return ""
+    return next((s.slots[0][5] for s in trip.steps if s.mnemonic == "read" and s.slots[0].startswith("rram.")), "")
 
 
 def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:

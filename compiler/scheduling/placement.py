@@ -99,14 +99,27 @@ def _interference(flow: Flow) -> nx.Graph[Group]:
 def place(flow: Flow, chip: Chip) -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small."""
     lives = _lives(flow)
-    # Striped buffers choose first: they have the least freedom. The others in program order; should the greedy colouring
-    # run into a corner, those that need most slices at once go first.
-    order = sorted(flow.buffers, key=lambda n: (flow.buffers[n].stripes == 1, lives[n][0]))
+    groups = _groups_by_first_touch(flow)
+    # Weights choose first, in the order of their loads: they have the least freedom. The others in program order; should the
+    # greedy colouring run into a corner, those that need most slices at once go first.
+    groups.sort(key=lambda g: (0, 0) if _loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
     try:
-        return _Placement(flow, chip).run(order)
+        return _Placement(flow, chip).run(groups)
     except ModelFault:
-        order.sort(key=lambda n: -flow.buffers[n].stripes * flow.buffers[n].bytes)
-        return _Placement(flow, chip).run(order)
+        groups.sort(key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
+        return _Placement(flow, chip).run(groups)
+
+
+def _loaded(buffer: Buffer) -> bool:
+    return buffer.stripes > 1 or buffer.memory == "rram"
+
+
+def _groups_by_first_touch(flow: Flow) -> list[Group]:
+    """Every group, those that trips touch in that order, the others after them."""
+    groups = dict.fromkeys(g for trip in flow.trips for node in trip.nodes for g in touched(node, flow.buffers))
+    for name, buffer in flow.buffers.items():
+        groups |= dict.fromkeys((name, s, t) for t in range(buffer.tiles) for s in range(len(buffer.segments)))
+    return list(groups)
 
 
 class _Choice(NamedTuple):
@@ -133,12 +146,9 @@ class _Placement:
         self.places: Places = {name: {} for name in flow.buffers}
         self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
 
-    def run(self, order: list[str]) -> Places:
-        for name in order:
-            buffer = self.flow.buffers[name]
-            for tile in range(buffer.tiles):
-                for segment in range(len(buffer.segments)):
-                    self.place_group((name, segment, tile), buffer)
+    def run(self, order: list[Group]) -> Places:
+        for group in order:
+            self.place_group(group, self.flow.buffers[group[0]])
         return self.places
 
     def place_group(self, group: Group, buffer: Buffer) -> None:

@@ -6,6 +6,7 @@ forced by the time rule. Nodes are in an order in which each value is produced b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -59,7 +60,7 @@ class Buffer:
         return BYTES[self.type]
 
     def segment_of(self, row: int) -> int:
-        return max(i for i, first in enumerate(self.segments) if first <= row)
+        return bisect_right(self.segments, row) - 1
 
     def segment_rows(self, segment: int) -> int:
         ends = (*self.segments[1:], self.rows)
