@@ -6,7 +6,7 @@ import numpy as np
 
 from compiler.dialects.graph import GatherOp, Tensor
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.boxes import split_columns
+from compiler.lowering.boxes import join_columns, split_columns
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows, written
@@ -23,13 +23,18 @@ def lower_gather(lowering: Lowering, op: GatherOp) -> None:
     rows_per_entry = table.rows // entries
     index = _index(lowering, op, opposite(table, lowering))
     target = written(lowering, op.result)
+    # Entries of one element come one a row; the result has them on its lanes.
+    scalars = len(table_tensor.shape) == 1
+    entry_rows = lowering.temporary(table_tensor.type, (index.rows, 1)) if scalars else target
     for part in range(rows_per_entry):
         numbers = _row_numbers(lowering, index, rows_per_entry, part, opposite(table, lowering))
-        rows = _entry_rows(target, index.rows, rows_per_entry, part)
+        rows = _entry_rows(entry_rows, index.rows, rows_per_entry, part)
         limit = table.rows
         for tile in range(table.tiles):
             for byte in range(table.bytes):
                 _gather(lowering, table, numbers, rows, tile, byte, limit)
+    if scalars:
+        join_columns(lowering, entry_rows, target)
 
 
 def opposite(table: Buffer, lowering: Lowering) -> Side:

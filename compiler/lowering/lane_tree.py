@@ -20,7 +20,7 @@ def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function
     wide: ElementType = "i32" if from_kind in ("i8", "i32") else "f32"
     tiles = -(-source.columns // lanes)
     direct = tiles == 1 and wide == kind
-    partials = [target] if direct else [lowering.temporary(wide, target.shape) for _ in range(tiles)]
+    partials = [target] if direct else [lowering.temporary(wide, target.shape, like=target) for _ in range(tiles)]
     for tile, partial in enumerate(partials):
         width = min(lanes, source.columns - tile * lanes)
         if "reduce" in lowering.chip.sxm.instructions:
@@ -32,7 +32,7 @@ def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function
     total = partials[0]
     for i, partial in enumerate(partials[1:]):
         last = i == tiles - 2
-        into = target if last else lowering.temporary(wide, target.shape)
+        into = target if last else lowering.temporary(wide, target.shape, like=target)
         _elementwise(lowering, f"{wide[0]}{FUNCTIONS[function]}", [total, partial], into)
         total = into
     if tiles == 1:
@@ -107,7 +107,7 @@ def _by_shifts(
     copy_rows(lowering, part, twin)
     distance = 1 << max(width - 1, 0).bit_length() - 1 if width > 1 else 0
     while distance:
-        mask = lowering.constant((np.arange(lanes) + distance < width).astype(np.int8)[None], "lanes")
+        mask = lowering.constant((np.arange(lanes) + distance < width).astype(np.int8), "lanes")
         pair = [lowering.temporary(wide, part.shape) for _ in range(2)]
         for view in pair:
             lowering.flow.buffers[view.buffer].sides[0, 0] = "w"
