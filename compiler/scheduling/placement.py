@@ -14,12 +14,10 @@ from typing import NamedTuple
 import networkx as nx
 
 from compiler.scheduling.placed import Place, Places
-from compiler.scheduling.trip import Buffer, Flow, Gather, Node, Read, ReadBlock, Write
+from compiler.scheduling.stream_demand import StreamDemand
+from compiler.scheduling.trip import Buffer, Flow, Group, touched
 from isa.chip import Chip, Side
 from isa.errors import ModelFault
-
-Group = tuple[str, int, int]
-"""A buffer's (segment, tile): its stripes and bytes are always touched together."""
 
 
 @dataclass(slots=True)
@@ -53,15 +51,6 @@ class _Slice:
     def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
         self.allocations.append(_Allocation(base, words, first_trip, last_trip))
         self.used = max(self.used, base + words)
-
-
-def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
-    """Column groups that a node reads or writes."""
-    if isinstance(node, Gather):
-        return [(node.buffer, 0, node.tile)]
-    if isinstance(node, (Read, ReadBlock, Write)):
-        return [(node.buffer, buffers[node.buffer].segment_of(node.row), node.tile)]
-    return []
 
 
 def _lives(flow: Flow) -> dict[str, tuple[int, int]]:
@@ -144,6 +133,10 @@ class _Placement:
         """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
         that would keep a feed waiting."""
         self.places: Places = {name: {} for name in flow.buffers}
+        self.demand = StreamDemand(flow, chip)
+        self.side_of: dict[Group, Side] = {
+            (name, *column): side for name, buffer in flow.buffers.items() for column, side in buffer.sides.items()
+        }
         self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
 
     def run(self, order: list[Group]) -> Places:
@@ -152,13 +145,13 @@ class _Placement:
         return self.places
 
     def place_group(self, group: Group, buffer: Buffer) -> None:
-        name, segment, tile = group
+        name, segment, _ = group
         width = buffer.stripes * buffer.bytes
         words = buffer.words_per_place(segment)
         forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
         life = self.lives[name]
         for share in (False, True):
-            for side in self.sides(buffer, segment, tile, forbidden):
+            for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
                     base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share)
@@ -175,16 +168,15 @@ class _Placement:
             return (unit not in self.for_loads, -number)
         return (unit in self.for_loads, unit in self.slices_of[buffer.name], self.slices[unit].used, number)
 
-    def sides(self, buffer: Buffer, segment: int, tile: int, forbidden: set[str]) -> list[Side]:
-        fixed = buffer.sides.get((segment, tile))
-        if fixed:
-            return [fixed]
+    def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
+        if group in self.side_of:
+            return [self.side_of[group]]
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
 
-        def cost(side: Side) -> tuple[int, int]:
+        def cost(side: Side) -> tuple[int, ...]:
             units = self.chip.slices(buffer.memory, side)
             blocked = sum(1 for u in units if u.name in forbidden)
-            return blocked, self.words_on_side[buffer.memory, side]
+            return *self.demand.strain(group, side, self.side_of), blocked, self.words_on_side[buffer.memory, side]
 
         return sorted(present, key=cost)
 
@@ -192,6 +184,7 @@ class _Placement:
         name, segment, tile = group
         # Neighbouring stripes in neighbouring slices: order by the slice's number, not by how full it is.
         units = sorted(free, key=lambda choice: choice.number)
+        self.side_of[group] = side
         self.chosen[group] = tuple(choice.unit for choice in units)
         self.slices_of[name].update(self.chosen[group])
         if buffer.stripes > 1:

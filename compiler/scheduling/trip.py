@@ -20,6 +20,10 @@ ALL_BYTES = -1
 Role = Literal["input", "output", "param", "state", "constant", "temporary"]
 
 
+Group = tuple[str, int, int]
+"""A buffer's (segment, tile), a *column group*: its stripes and bytes are always touched together."""
+
+
 @dataclass(slots=True)
 class Buffer:
     """Rows × tiles × bytes of vectors in SRAM or RRAM (see `isa.program.Piece` for how a tensor becomes rows and tiles).
@@ -181,6 +185,18 @@ class Write:
 
 
 Node = Read | ReadBlock | Gather | Load | Swap | Feed | Compute | Write
+
+
+def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
+    """Column groups that a node reads or writes."""
+    if isinstance(node, Gather):
+        return [(node.buffer, 0, node.tile)]
+    if isinstance(node, (Read, ReadBlock, Write)):
+        buffer = buffers[node.buffer]
+        last = node.row + (node.count - 1) * (1 if isinstance(node, ReadBlock) else node.row_step)
+        first, end = sorted((buffer.segment_of(node.row), buffer.segment_of(last)))
+        return [(node.buffer, segment, node.tile) for segment in range(first, end + 1)]
+    return []
 
 
 @dataclass(slots=True)

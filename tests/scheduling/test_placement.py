@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.scheduling.placed import Place, Places
-from compiler.scheduling.placement import place, touched
-from compiler.scheduling.trip import Buffer, Flow, Read, Trip, Write
+from compiler.scheduling.placement import place
+from compiler.scheduling.trip import Buffer, Flow, Read, Trip, Write, touched
 from isa.chip import load_chip
 from isa.errors import ModelFault
 
@@ -148,3 +148,16 @@ def test_too_many_columns_at_once_are_refused(random_flows: ModuleType) -> None:
     flow.trips = [trip]
     with pytest.raises(ModelFault, match="16 slices are out because the same operation reads or writes them at the same time"):
         place(flow, TINY)
+
+
+def test_operands_and_results_share_the_directions(random_flows: ModuleType) -> None:
+    """A chain of f32 additions: three times four byte streams at the VXM, where `tiny` has eight in each direction."""
+    names = [f"b{i}" for i in range(6)]
+    flow = Flow({n: random_flows.buffer(n, 4, TINY, "f32") for n in names})
+    for a, b, c in zip(names, names[1:], names[2:], strict=False):
+        flow.trips.append(random_flows.vector_trip("fadd", [(a, "f32"), (b, "f32")], c, "f32", 4))
+    places = place(flow, TINY)
+    sides = [TINY.units[places[n][0, 0, 0, 0].unit].side for n in names]
+    for a, b, c in zip(sides, sides[1:], sides[2:], strict=False):
+        eastward = 4 * ((a == "w") + (b == "w") + (c == "e"))
+        assert 12 - TINY.streams <= eastward <= TINY.streams
