@@ -91,7 +91,7 @@ def lower_pad(lowering: Lowering, op: PadOp) -> None:
         view,
     )
     kind = tensor_of(op.result).type
-    fill = np.full((1, target.columns), op.fill, NUMPY_TYPES[kind])
+    fill = np.full((target.columns,), op.fill, NUMPY_TYPES[kind])
     background = lowering.constant(fill, "fill")
     fill_boxes(lowering, target, [inner], background)
 
