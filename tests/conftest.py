@@ -31,3 +31,12 @@ def hand_programs() -> ModuleType:
 def mutations() -> ModuleType:
     """`mutants(program)` and `survivors(program, check)`."""
     return load_beside("mutations")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files of tests/golden anew")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
