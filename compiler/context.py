@@ -8,9 +8,11 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import Builtin
 from xdsl.dialects.func import Func
 
+from compiler.dialects.flow import Flow
 from compiler.dialects.graph import Graph
 from compiler.weights import WeightStore
 from isa.chip import Chip
+from isa.errors import ModelFault
 
 
 @dataclass
@@ -28,9 +30,9 @@ class LockstepContext(Context):
 
 
 def new_context(weights: WeightStore | None = None, chip: Chip | None = None) -> LockstepContext:
-    """A context with the dialects of a graph program loaded."""
+    """A context with our dialects loaded."""
     context = LockstepContext(weights=WeightStore() if weights is None else weights, chip=chip)
-    for dialect in (Builtin, Func, Graph):
+    for dialect in (Builtin, Func, Graph, Flow):
         context.load_dialect(dialect)
     return context
 
@@ -42,3 +44,11 @@ def weights_of(context: Context) -> WeightStore:
 
 def chip_of(context: Context) -> Chip | None:
     return context.chip if isinstance(context, LockstepContext) else None
+
+
+def require_chip_of(context: Context, needed_by: str) -> Chip:
+    """Raises ModelFault for a context without a chip."""
+    chip = chip_of(context)
+    if chip is None:
+        raise ModelFault(f"{needed_by} needs a chip", hint="give --chip, a name from `lockstep chip list` or a .toml file")
+    return chip

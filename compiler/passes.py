@@ -29,9 +29,13 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "canonicalize-graph": _from("transforms.canonicalize_graph", "CanonicalizeGraphPass"),
     "fold-constants": _from("transforms.fold_constants", "FoldConstantsPass"),
     "common-subexpressions": _from("transforms.common_subexpressions", "CommonSubexpressionsPass"),
+    "lower-to-flow": _from("transforms.lower_to_flow", "LowerToFlowPass"),
+    "place-memory": _from("transforms.place_memory", "PlaceMemoryPass"),
+    "schedule": _from("transforms.schedule", "SchedulePass"),
 }
 """In the order in which the default pipeline first uses them."""
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "graph": _dialect("graph", "Graph"),
+    "flow": _dialect("flow", "Flow"),
 }

@@ -1,32 +1,37 @@
-"""The default pipeline: from a declared graph to a checked program."""
+"""The default pipeline, as text, and what runs it: from a declared graph to a checked program."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
 
 from compiler.backend.bounds import lower_bound
-from compiler.backend.emit import Schedule, emit
-from compiler.context import new_context
-from compiler.lowering.lower import lower_graph
+from compiler.backend.emit import emit
+from compiler.backend.scheduled_flow import read_schedule
+from compiler.context import LockstepContext, new_context
 from compiler.pass_pipeline import parse_passes
-from compiler.scheduling.dependences import dependence_graph
-from compiler.scheduling.list_scheduler import NoPlaceError, schedule
-from compiler.scheduling.placed import place_trip
-from compiler.scheduling.placement import place
-from compiler.scheduling.trip import Flow
+from compiler.scheduling.flow_schedule import TripFault
+from compiler.transforms.lower_to_flow import LowerToFlowPass
 from compiler.weights import WeightStore
 from isa.checker import require_valid
 from isa.chip import Chip
 from isa.program import Program
 from isa.timing import program_cycles
 
-GRAPH_PIPELINE = "decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph"
-FUSE_LIMITS = (8, 1)
+DEFAULT_PIPELINE = (
+    "decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
+    "lower-to-flow{fuse-limit=8},place-memory,schedule"
+)
+STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "schedule"}
+"""Stages of the flow dialect, each with the pass that leaves it."""
 
 
 def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Program:
-    """A declared graph as a program that the checker has passed. Raises ToolchainError."""
-    found = schedule_graph(module, weights, chip, passes)
+    """A declared graph as a program that the checker has passed. The module is used up. Raises ToolchainError."""
+    module = run_passes(module, new_context(weights, chip), parse_passes(DEFAULT_PIPELINE if passes is None else passes))
+    found = read_schedule(module, chip)
     program = emit(found, weights, chip)
     bound, by = lower_bound(found, chip)
     program.facts = {
@@ -38,21 +43,30 @@ def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: st
     return program
 
 
-def schedule_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Schedule:
-    """Graph passes, lowering and scheduling: everything before emission. Raises ToolchainError."""
-    context = new_context(weights, chip)
-    for step in parse_passes(GRAPH_PIPELINE if passes is None else passes):
+def stage_text(stage: str, module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> str:
+    """The IR as the pass that `STAGES` names for this stage leaves it. The module is used up. Raises ToolchainError."""
+    steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
+    last = max((i for i, step in enumerate(steps) if step.name == STAGES[stage]), default=len(steps) - 1)
+    return str(run_passes(module, new_context(weights, chip), steps[: last + 1])) + "\n"
+
+
+def run_passes(module: ModuleOp, context: LockstepContext, steps: Sequence[ModulePass]) -> ModuleOp:
+    """The module after all passes; nothing is verified in between. Raises ToolchainError.
+
+    Where trips turn out to need something twice at once, the graph is lowered again, one operation a trip.
+    """
+    at = next((i for i, step in enumerate(steps) if isinstance(step, LowerToFlowPass)), len(steps))
+    for step in steps[:at]:
         step.apply(context, module)
-    for limit in FUSE_LIMITS[:-1]:
-        try:
-            return schedule_flow(lower_graph(module, weights, chip, limit), chip)
-        except NoPlaceError:
-            continue
-    return schedule_flow(lower_graph(module, weights, chip, FUSE_LIMITS[-1]), chip)
-
-
-def schedule_flow(flow: Flow, chip: Chip) -> Schedule:
-    """Places, offsets, dependences and start cycles of a flow."""
-    places = place(flow, chip)
-    trips = [place_trip(trip, flow.buffers, places, chip) for trip in flow.trips]
-    return Schedule(flow, places, trips, schedule(trips, dependence_graph(trips, chip), chip))
+    graph = module.clone() if at < len(steps) else module
+    try:
+        for step in steps[at:]:
+            step.apply(context, module)
+    except TripFault:
+        lowering = steps[at]
+        if not isinstance(lowering, LowerToFlowPass) or lowering.fuse_limit == 1:
+            raise
+        for step in (LowerToFlowPass(fuse_limit=1), *steps[at + 1 :]):
+            step.apply(context, graph)
+        return graph
+    return module

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from isa.chip import Chip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-IR_STAGES = ("graph", "flow", "scheduled")
+IR_STAGES = ("graph", "flow", "placed", "scheduled")
 STAGES = (*IR_STAGES, "lasm")
 PRECISIONS = ("f32", "f16", "i8f16")
 
@@ -31,9 +31,9 @@ def compile_options(command: Command) -> Command:
 
 def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from compiler.pipeline import GRAPH_PIPELINE
+        from compiler.pipeline import DEFAULT_PIPELINE
 
-        click.echo(GRAPH_PIPELINE)
+        click.echo(DEFAULT_PIPELINE)
         ctx.exit()
 
 
@@ -111,11 +111,9 @@ def _stage_text(source: Path, chip: Chip, precision: Precision, passes: str | No
     module, weights = declare(source, chip, precision)
     if stage == "graph":
         return str(module) + "\n"
-    from compiler.backend.stage_text import flow_text, schedule_text
-    from compiler.pipeline import schedule_graph
+    from compiler.pipeline import stage_text
 
-    found = schedule_graph(module, weights, chip, passes)
-    return flow_text(found.flow) if stage == "flow" else schedule_text(found)
+    return stage_text(stage, module, weights, chip, passes)
 
 
 def _emit(text: str, output: Path | None) -> None:

@@ -123,13 +123,19 @@ def emitted(run: Run, stage: str) -> str:
 
 def test_the_flow_has_buffers_and_trips_without_places(run: Run) -> None:
     text = emitted(run, "flow")
-    assert 'buffer "x" input f32[2, 4] sram' in text
-    assert re.search(r"trip \d+  ; model.lks:3:\d+: matmul\n  %0 = read", text)
-    assert "@" not in text
+    assert "flow.buffer @x input in sram stripes 1 segments [0] : tensor<2x4xf32>" in text
+    assert re.search(r'flow.trip "model.lks:3:\d+: matmul" \{\n +%0 = flow.read', text)
 
 
-def test_the_schedule_has_the_cycles_and_slots_of_the_program(run: Run) -> None:
-    scheduled = re.findall(r"^  @(\d+) +(\S+) +(\w+)", emitted(run, "scheduled"), re.MULTILINE)
+def test_a_placed_flow_has_places_and_no_cycles(run: Run) -> None:
+    text = emitted(run, "placed")
+    assert re.search(r'flow.buffer @x .* at \["sram\.', text)
+    assert " start " not in text
+
+
+def test_the_schedule_has_the_slots_of_the_program(run: Run) -> None:
+    text = emitted(run, "scheduled")
+    assert '" start 0 slots [' in text
+    slots = [slot for line in re.findall(r" slots \[(.*?)\]", text) for slot in re.findall(r'"(.*?)"', line)]
     assert run("compile", "model.lks", *TINY).exit_code == 0
-    program = load_program("model.lbin")
-    assert sorted(scheduled) == sorted((str(op.cycle), op.slot, op.mnemonic) for op in program.operations)
+    assert sorted(slots) == sorted(op.slot for op in load_program("model.lbin").operations)

@@ -1,0 +1,205 @@
+"""Flow operations that name memory: buffers, and the nodes of trips that read and write them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import cast
+
+from xdsl.dialects.builtin import (
+    I64,
+    ArrayAttr,
+    DenseArrayBase,
+    FlatSymbolRefAttrConstr,
+    IntegerAttr,
+    StringAttr,
+    SymbolNameConstraint,
+    TensorType,
+    i64,
+)
+from xdsl.ir import Attribute
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
+from xdsl.traits import SymbolOpInterface
+from xdsl.utils.exceptions import VerifyException
+
+from compiler.dialects.flow_types import MemoryAttr, RoleAttr, StreamType, at_least, stream_of
+from compiler.dialects.graph_shapes import Tensor
+from compiler.dialects.graph_types import tensor_of
+from isa.errors import ModelFault
+from isa.spec import BYTES
+
+
+@irdl_op_definition
+class BufferOp(IRDLOperation):
+    """A tensor in memory, as rows × tiles × bytes of vectors.
+
+    `flow.buffer @w param in rram stripes 4 segments [0] sides "we" digest "9f…" : tensor<8x32xi8>`
+
+    `segments` are the first rows of the row ranges that may lie in different slices; row l of a segment lies in stripe
+    l mod `stripes`. `sides` has a letter for every tile of every segment: w or e where the side is fixed, '.' where not.
+    Placement adds `at ["sram.e0", "sram.w1"] slices [0, 1] bases [0, 64]`: for each segment, stripe, tile and byte, in
+    that order, the number of the slice in the list and the address of the first word.
+    """
+
+    name = "flow.buffer"
+    sym_name = prop_def(SymbolNameConstraint())
+    role = prop_def(RoleAttr)
+    memory = prop_def(MemoryAttr)
+    stripes = prop_def(IntegerAttr[I64])
+    segments = prop_def(DenseArrayBase.constr(i64))
+    sides = opt_prop_def(StringAttr)
+    digest = opt_prop_def(StringAttr)
+    units = opt_prop_def(ArrayAttr[StringAttr])
+    slices = opt_prop_def(DenseArrayBase.constr(i64))
+    bases = opt_prop_def(DenseArrayBase.constr(i64))
+    type = prop_def(TensorType)
+    traits = traits_def(SymbolOpInterface())
+    assembly_format = (
+        "$sym_name $role `in` $memory `stripes` $stripes `segments` $segments (`sides` $sides^)? (`digest` $digest^)? "
+        "(`at` $units^ `slices` $slices `bases` $bases)? attr-dict `:` $type"
+    )
+
+    @property
+    def tensor(self) -> Tensor:
+        """Raises ModelFault for a type that no buffer has."""
+        return tensor_of(cast(Attribute, self.type))
+
+    def rows(self) -> int:
+        return prod(self.tensor.shape[:-1])
+
+    def tiles(self, lanes: int) -> int:
+        return -(-(self.tensor.shape[-1] if self.tensor.shape else 1) // lanes)
+
+    def verify_(self) -> None:
+        try:
+            tensor = self.tensor
+        except ModelFault as fault:
+            raise VerifyException(fault.message) from None
+        at_least(self.name, 1, stripes=self.stripes)
+        first = self.segments.get_values()
+        if not first or first[0] != 0 or list(first) != sorted(set(first)) or first[-1] >= max(self.rows(), 1):
+            raise VerifyException(f"{self.name}: segments {list(first)} do not rise from 0 to below {self.rows()} rows")
+        if self.sides and set(self.sides.data) - set("we."):
+            raise VerifyException(f"{self.name}: sides '{self.sides.data}' has letters other than w, e and '.'")
+        self._verify_places(len(first) * self.stripes.value.data * BYTES[tensor.type])
+
+    def _verify_places(self, width: int) -> None:
+        present = [p is not None for p in (self.units, self.slices, self.bases)]
+        if any(present) and not all(present):
+            raise VerifyException(f"{self.name}: a placed buffer has units, slices and bases")
+        if self.units is None or self.slices is None or self.bases is None:
+            return
+        slices, bases = self.slices.get_values(), self.bases.get_values()
+        if len(slices) != len(bases) or len(slices) % width:
+            raise VerifyException(f"{self.name}: {len(slices)} slices and {len(bases)} bases for columns of {width} places")
+        if slices and not 0 <= min(slices) <= max(slices) < len(self.units.data):
+            raise VerifyException(f"{self.name}: slices {list(slices)} are not all in a list of {len(self.units.data)}")
+        if min(bases, default=0) < 0:
+            raise VerifyException(f"{self.name}: bases are addresses, none is below 0")
+
+
+@irdl_op_definition
+class ReadOp(IRDLOperation):
+    """Rows row, row + step, … of a tile onto a stream group of the buffer's type, or one byte column of them:
+    `%x = flow.read @x tile 0 row 0 step 1 count 8 : !flow.stream<f32, 8, 1, 4>`,
+    `%b = flow.read @x tile 0 row 0 step 1 count 8 byte 3 : !flow.stream<i8, 8, 1, 1>`."""
+
+    name = "flow.read"
+    buffer = prop_def(FlatSymbolRefAttrConstr)
+    tile = prop_def(IntegerAttr[I64])
+    row = prop_def(IntegerAttr[I64])
+    step = prop_def(IntegerAttr[I64])
+    count = prop_def(IntegerAttr[I64])
+    byte = opt_prop_def(IntegerAttr[I64])
+    result = result_def(StreamType)
+    assembly_format = "$buffer `tile` $tile `row` $row `step` $step `count` $count (`byte` $byte^)? attr-dict `:` type($result)"
+
+    def verify_(self) -> None:
+        at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
+        at_least(self.name, 1, count=self.count)
+
+
+@irdl_op_definition
+class ReadBlockOp(IRDLOperation):
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side, for a load:
+    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`."""
+
+    name = "flow.read_block"
+    buffer = prop_def(FlatSymbolRefAttrConstr)
+    tile = prop_def(IntegerAttr[I64])
+    row = prop_def(IntegerAttr[I64])
+    count = prop_def(IntegerAttr[I64])
+    rows_per_cycle = prop_def(IntegerAttr[I64])
+    result = result_def(StreamType)
+    assembly_format = (
+        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle attr-dict `:` type($result)"
+    )
+
+    def verify_(self) -> None:
+        at_least(self.name, 0, tile=self.tile, row=self.row)
+        at_least(self.name, 1, count=self.count, rows_per_cycle=self.rows_per_cycle)
+
+
+@irdl_op_definition
+class GatherOp(IRDLOperation):
+    """One byte column of the rows that an index value names, of a table of `limit` rows:
+    `%b = flow.gather @table tile 0 byte 1 by %i limit 10 count 4 every 4 : !flow.stream<i32, 4, 4, 4> -> …`."""
+
+    name = "flow.gather"
+    buffer = prop_def(FlatSymbolRefAttrConstr)
+    tile = prop_def(IntegerAttr[I64])
+    byte = prop_def(IntegerAttr[I64])
+    index = operand_def(StreamType)
+    limit = prop_def(IntegerAttr[I64])
+    count = prop_def(IntegerAttr[I64])
+    every = prop_def(IntegerAttr[I64])
+    result = result_def(StreamType)
+    assembly_format = (
+        "$buffer `tile` $tile `byte` $byte `by` $index `limit` $limit `count` $count `every` $every attr-dict "
+        "`:` type($index) `->` type($result)"
+    )
+
+    def verify_(self) -> None:
+        at_least(self.name, 0, tile=self.tile, byte=self.byte)
+        at_least(self.name, 1, limit=self.limit, count=self.count, every=self.every)
+        index, result = stream_of(self.index).fields, stream_of(self.result).fields
+        if index[0] != "i32":
+            raise VerifyException(f"{self.name}: the index is {index[0]}, must be i32")
+        if result[0] != "i8":
+            raise VerifyException(f"{self.name}: the result is {result[0]}, a byte column is i8")
+
+
+@irdl_op_definition
+class WriteOp(IRDLOperation):
+    """A value into rows row, row + step, … of a tile, or one byte column of them:
+    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 : !flow.stream<f32, 8, 1, 4>`."""
+
+    name = "flow.write"
+    source = operand_def(StreamType)
+    buffer = prop_def(FlatSymbolRefAttrConstr)
+    tile = prop_def(IntegerAttr[I64])
+    row = prop_def(IntegerAttr[I64])
+    step = prop_def(IntegerAttr[I64])
+    count = prop_def(IntegerAttr[I64])
+    every = prop_def(IntegerAttr[I64])
+    byte = opt_prop_def(IntegerAttr[I64])
+    assembly_format = (
+        "$source `to` $buffer `tile` $tile `row` $row `step` $step `count` $count `every` $every (`byte` $byte^)? "
+        "attr-dict `:` type($source)"
+    )
+
+    def verify_(self) -> None:
+        at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
+        at_least(self.name, 1, count=self.count, every=self.every)
+
+
+def buffer_name(op: ReadOp | ReadBlockOp | GatherOp | WriteOp) -> str:
+    """The buffer that a node reads or writes."""
+    return op.buffer.root_reference.data

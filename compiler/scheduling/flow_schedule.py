@@ -1,0 +1,66 @@
+"""A whole flow through offsets and the list scheduler, with faults that name the source place."""
+
+from __future__ import annotations
+
+import re
+
+import networkx as nx
+
+from compiler.scheduling.dependences import dependence_graph
+from compiler.scheduling.list_scheduler import NoPlaceError, Scheduled, schedule
+from compiler.scheduling.placed import PlacedTrip, Places, RigidityError, place_trip
+from compiler.scheduling.trip import Flow
+from isa.chip import Chip
+from isa.errors import Location, ModelFault
+
+_PLACE = re.compile(r"(.+):([0-9]+):([0-9]+): ")
+
+
+class TripFault(ModelFault):
+    """A trip that cannot be made at these places, at any time."""
+
+
+def location_of(origin: str) -> Location | None:
+    """The source place that a trip's origin begins with, if it does."""
+    found = _PLACE.match(origin)
+    return Location(found[1], int(found[2]), int(found[3])) if found else None
+
+
+def place_trips(flow: Flow, places: Places, chip: Chip) -> list[PlacedTrip]:
+    """Operations of all trips with their offsets. Raises TripFault for a trip whose meetings contradict each other."""
+    placed: list[PlacedTrip] = []
+    for trip in flow.trips:
+        try:
+            placed.append(place_trip(trip, flow.buffers, places, chip))
+        except RigidityError as error:
+            reason = str(error).removeprefix(f"{trip.origin}: ")
+            raise TripFault("data cannot flow like this on this chip", location_of(trip.origin), notes=(reason,)) from None
+    return placed
+
+
+def find_starts(trips: list[PlacedTrip], chip: Chip) -> list[Scheduled]:
+    """Start, slots and streams of all trips. Raises TripFault for a trip that needs something twice at once."""
+    try:
+        return schedule(trips, dependence_graph(trips, chip), chip)
+    except NoPlaceError as error:
+        origin = _culprit(trips, chip, str(error))
+        raise TripFault(
+            "this operation needs a unit, a bank or a stream twice at once on this chip",
+            location_of(origin),
+            notes=(origin,) if origin else (),
+            hint="fewer operations in one trip need less at once: lower-to-flow{fuse-limit=1}",
+        ) from None
+
+
+def _culprit(trips: list[PlacedTrip], chip: Chip, message: str) -> str:
+    """Origin of the first trip that finds no place on an empty chip either."""
+    if any(trip.origin == message for trip in trips):
+        return message
+    for trip in trips:
+        alone: nx.DiGraph[int] = nx.DiGraph()
+        alone.add_node(0)
+        try:
+            schedule([trip], alone, chip)
+        except NoPlaceError:
+            return trip.origin
+    return ""
