@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +79,13 @@ class Lowering:
         self.views[value] = view_of(buffer)
         return self.views[value]
 
-    def temporary(self, kind: ElementType, shape: tuple[int, ...], stripes: int = 1) -> View:
-        return view_of(self.buffer("t", Tensor(kind, shape), "temporary", Hint(stripes=stripes)))
+    def temporary(self, kind: ElementType, shape: tuple[int, ...], stripes: int = 1, like: View | None = None) -> View:
+        """A buffer for a value between trips, with its rows in the segments of `like` where that has as many rows."""
+        hint = Hint(stripes=stripes)
+        if like is not None and like.dense and like.rows == self.flow.buffers[like.buffer].rows:
+            other = self.flow.buffers[like.buffer]
+            hint = Hint(other.segments) if other.stripes == 1 and prod(shape[:-1]) == like.rows else hint
+        return view_of(self.buffer("t", Tensor(kind, shape), "temporary", hint))
 
     def constant(self, array: NDArray[np.generic], stem: str) -> View:
         """A constant in SRAM, in rows; equal constants are kept once."""

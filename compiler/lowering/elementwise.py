@@ -79,7 +79,7 @@ class ClusterBody:
         """The view, or a copy of it where another operand of the trip walks the same slices differently."""
         if taken.setdefault(view.buffer, view) == view:
             return view
-        copy = self.lowering.temporary(tensor_of(value).type, view.shape)
+        copy = self.lowering.temporary(tensor_of(value).type, view.shape, like=view)
         copy_rows(self.lowering, view, copy)
         return copy
 

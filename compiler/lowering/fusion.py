@@ -71,7 +71,7 @@ def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit
                 cluster.matmul = maker
             elif isinstance(maker, ELEMENTWISE) and len(cluster.operations) < limit:
                 grown = Cluster([*cluster.operations, maker], cluster.matmul)
-                if _byte_streams(grown) <= chip.streams:
+                if _byte_streams(grown) <= chip.streams * 3 // 4:
                     cluster.operations.append(maker)
                     pending.append(maker)
     return cluster

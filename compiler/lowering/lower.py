@@ -34,7 +34,7 @@ from compiler.lowering.elementwise import lower_cluster
 from compiler.lowering.fusion import ELEMENTWISE, Cluster, clusters
 from compiler.lowering.gather import lower_gather
 from compiler.lowering.matmul import lower_matmul
-from compiler.lowering.matmul_plan import memory_hints
+from compiler.lowering.memory_hints import memory_hints
 from compiler.lowering.reductions import lower_reduce
 from compiler.lowering.transposes import lower_transpose
 from compiler.lowering.views import view_of
@@ -48,7 +48,7 @@ def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: 
     """A decomposed graph as a flow. Raises ModelFault with the source place where the chip lacks what is needed."""
     block = main_block(module)
     lowering = Lowering(chip, weights, fuse_limit=fuse_limit)
-    lowering.hints = memory_hints(block, chip)
+    lowering.hints = memory_hints(block, chip, segmented=fuse_limit > 1)
     groups = clusters(block, chip, fuse_limit)
     ending: list[UpdateOp] = []
     for op in block.ops:

@@ -101,7 +101,8 @@ class MatmulJobs:
         """views: activations, result, further operands of the body, all with the same leading sizes."""
         chip = self.lowering.chip
         self.current = views
-        chunks = [c for run in runs(views, self.lowering.flow.buffers) for c in _cut(run, chip.mxm.accumulators)]
+        limit = chip.mxm.accumulators
+        chunks = [c for run in runs(views, self.lowering.flow.buffers) for c in _cut(run, limit)]
         tiles = range(-(-self.columns // chip.lanes))
         if self.spread.split_rows:
             jobs: list[Iterator[None]] = [job for tile in tiles for job in self.shared_tile(tile, chunks, weight)]
@@ -109,7 +110,7 @@ class MatmulJobs:
             jobs: list[Iterator[None]] = []
             for tile in tiles:
                 plane = self.plane_for(tile, weight)
-                jobs += [self.job((plane,), {plane: [chunk]}, tile, weight) for chunk in chunks]
+                jobs += [self.job((plane,), {plane: group}, tile, weight) for group in _groups(chunks, limit)]
         for first in range(0, len(jobs), self.in_turn):
             _take_turns(jobs[first : first + self.in_turn])
 
@@ -137,8 +138,9 @@ class MatmulJobs:
         chip = self.lowering.chip
         for side in dict.fromkeys(chip.planes[p].side for p in work):
             together = tuple(p for p in work if chip.planes[p].side == side)
-            for turn in range(max(len(work[p]) for p in together)):
-                now = {p: [work[p][turn]] for p in together if turn < len(work[p])}
+            grouped = {p: _groups(work[p], chip.mxm.accumulators) for p in together}
+            for turn in range(max(len(groups) for groups in grouped.values())):
+                now = {p: groups[turn] for p, groups in grouped.items() if turn < len(groups)}
                 yield self.job(tuple(now), now, tile, weight)
 
     def job(self, planes: tuple[int, ...], work: dict[int, list[Run]], tile: int, weight: Stationary) -> Iterator[None]:
@@ -151,8 +153,10 @@ class MatmulJobs:
                 swap = self.lowering.trip()
                 swap.nodes.append(Swap(plane, self.spread.mode))
             for plane in planes:
+                entry = 0
                 for chunk in work[plane]:
-                    self.feed(plane, chunk, tile, first, count)
+                    self.feed(plane, chunk, tile, first, count, entry)
+                    entry += chunk.count
             yield
 
     def load(self, planes: tuple[int, ...], tile: int, first: int, count: int, weight: Stationary) -> None:
@@ -175,7 +179,7 @@ class MatmulJobs:
         trip.nodes.append(ReadBlock(weight.buffer, source_tile, row, count, per_cycle, value))
         trip.nodes.append(Load(planes, value, mode, count, 0, weight.transposed))
 
-    def feed(self, plane: int, chunk: Run, tile: int, first: int, count: int) -> None:
+    def feed(self, plane: int, chunk: Run, tile: int, first: int, count: int, entry: int) -> None:
         lowering, lanes = self.lowering, self.lowering.chip.lanes
         trip = lowering.trip()
         kind: ElementType = "i8" if self.spread.mode == "i8" else "f16"
@@ -184,7 +188,7 @@ class MatmulJobs:
         trip.nodes.append(Read(a.buffer, a.tile + first // lanes, chunk.starts[0], chunk.steps[0], chunk.count, source))
         last = first + count == self.inner
         result = trip.value("i32" if self.spread.mode == "i8" else "f32", chunk.count) if last else -1
-        trip.nodes.append(Feed(plane, source, self.spread.mode, count, first % lanes, 0, first == 0, chunk.count, result))
+        trip.nodes.append(Feed(plane, source, self.spread.mode, count, first % lanes, entry, first == 0, chunk.count, result))
         if last:
             self.finish(trip, result, chunk, tile)
 
@@ -213,6 +217,19 @@ def _cut(run: Run, limit: int) -> Iterator[Run]:
     for i in range(pieces):
         first, end = run.count * i // pieces, run.count * (i + 1) // pieces
         yield _part(run, first, end - first)
+
+
+def _groups(chunks: list[Run], limit: int) -> list[list[Run]]:
+    """Neighbouring chunks that together fit the accumulators: they are fed to the same weights."""
+    groups: list[list[Run]] = []
+    total = limit + 1
+    for chunk in chunks:
+        if total + chunk.count > limit:
+            groups.append([])
+            total = 0
+        groups[-1].append(chunk)
+        total += chunk.count
+    return groups
 
 
 def _part(run: Run, first: int, count: int) -> Run:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xdsl.ir import Block, SSAValue
-
 from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import Hint, mxm_sides, weight_rows_per_cycle
-from isa.chip import Chip, Side
+from compiler.lowering.context import mxm_sides, weight_rows_per_cycle
+from isa.chip import Chip
 from isa.errors import ModelFault
 
 
@@ -67,26 +65,3 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     # On a tie planes that share rows never ask one slice for the same activations at the same time.
     split_rows = shared < whole or (shared == whole and rows >= len(planes) * load)
     return Plan(mode, planes, split_rows and rows >= len(planes), depth)
-
-
-def memory_hints(block: Block, chip: Chip) -> dict[SSAValue, Hint]:
-    """What matmuls want of the buffers they read and write: row shares in different slices, stripes for runtime weights."""
-    hints: dict[SSAValue, Hint] = {}
-    for op in block.ops:
-        if not isinstance(op, MatmulOp):
-            continue
-        spread = plan(op, chip)
-        if not isinstance(op.b.owner, (ParamOp, ConstantOp)):
-            stripes = weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type)
-            hints.setdefault(op.b, Hint(stripes=stripes))
-        shape = tensor_of(op.result).shape
-        if not spread.split_rows or len(tensor_of(op.b).shape) > 2:
-            continue
-        rows = 1
-        for size in shape[:-1]:
-            rows *= size
-        borders = spread.row_borders(rows)
-        near: list[Side] = [chip.planes[p].side or "w" for p in spread.planes]
-        hints.setdefault(op.a, Hint(borders, tuple(near)))
-        hints.setdefault(op.result, Hint(borders))
-    return hints

@@ -52,7 +52,7 @@ def lower_reduce(lowering: Lowering, op: ReduceOp) -> None:
     if over_lanes:
         lane_tree(lowering, source, from_kind, function, final, kind)
     elif not leading or source != final:
-        copy_rows(lowering, source, final)
+        copy_or_convert(lowering, source, final, kind)
     if rows is None:
         _spread(lowering, final, target)
 
@@ -134,11 +134,11 @@ def _fold_pairwise(lowering: Lowering, source: View, base: View, reduced: list[i
         copy_or_convert(lowering, base, target, kind)
         return
     # The first two rows lie in the same slices, which cannot be read twice at once.
-    total = lowering.temporary(kind, target.shape)
+    total = lowering.temporary(kind, target.shape, like=target)
     copy_or_convert(lowering, base, total, kind)
     for i, offset in enumerate(offsets[1:]):
         last = i == len(offsets) - 2
-        into = target if last else lowering.temporary(kind, target.shape)
+        into = target if last else lowering.temporary(kind, target.shape, like=target)
         addend = replace(base, offset=base.offset + offset)
         for run in runs([into, total, addend], buffers):
             for tile in range(-(-target.columns // lowering.chip.lanes)):

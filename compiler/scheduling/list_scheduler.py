@@ -13,6 +13,7 @@ from typing import cast
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
 from compiler.scheduling.placed import PlacedTrip, Step, Wire
 from compiler.scheduling.reservation import ANY_HALF, Reservations
@@ -168,20 +169,23 @@ def _choose_slots(trip: PlacedTrip, start: int, tables: Reservations) -> list[st
 
 def _choose_streams(trip: PlacedTrip, start: int, tables: Reservations) -> list[tuple[Direction, int]] | None:
     """The lowest free streams for every wire, wires of the trip kept apart; None if one has none."""
-    chosen: list[tuple[Direction, int]] = []
+    chosen: dict[int, tuple[Direction, int]] = {}
     taken: list[tuple[Direction, int, Wire, int]] = []
-    for wire in trip.wires:
-        found = None
-        for direction in (wire.direction,) if wire.direction else _EITHER:
-            base = _free_base(wire, direction, start, tables, taken)
+    for w in sorted(range(len(trip.wires)), key=lambda w: trip.wires[w].direction is None):
+        wire = trip.wires[w]
+        options = [
+            (_free(wire, d, start, tables, taken), d) for d in (_EITHER if wire.direction is None else (wire.direction,))
+        ]
+        # A value that may run either way takes the emptier direction, to leave the other to those that may not.
+        for free, direction in sorted(options, key=lambda option: -int(option[0].sum())):
+            base = first_run(free, wire.streams, wire.alignment)
             if base is not None:
-                found = (direction, base)
+                chosen[w] = (direction, base)
+                taken.append((direction, base, wire, _column(wire, direction, start, tables)))
                 break
-        if found is None:
+        else:
             return None
-        chosen.append(found)
-        taken.append((found[0], found[1], wire, _column(wire, found[0], start, tables)))
-    return chosen
+    return [chosen[w] for w in range(len(trip.wires))]
 
 
 _EITHER: tuple[Direction, Direction] = ("e", "w")
@@ -194,22 +198,23 @@ def _column(wire: Wire, direction: Direction, start: int, tables: Reservations) 
     return tables.column(direction, diagonal)
 
 
-def _free_base(
+def _free(
     wire: Wire, direction: Direction, start: int, tables: Reservations, taken: list[tuple[Direction, int, Wire, int]]
-) -> int | None:
+) -> NDArray[np.bool_]:
+    """For each byte stream of a direction, whether the whole wire could run on it."""
     first = _column(wire, direction, start, tables)
     free = tables.free_streams(direction, tables.mask(wire.low, wire.high), first, wire.count, wire.every)
     for other_direction, base, other, other_first in taken:
         if other_direction == direction and free[base : base + other.streams].any() and _meet(wire, first, other, other_first):
             free[base : base + other.streams] = False
-    if wire.streams == 1:
-        base = int(np.argmax(free))
-        return base if free[base] else None
-    return first_run(free, wire.streams, wire.alignment)
+    return free
 
 
-def first_run(free: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], length: int, alignment: int) -> int | None:
+def first_run(free: NDArray[np.bool_], length: int, alignment: int) -> int | None:
     """First aligned index from which `length` entries are free."""
+    if length == 1:
+        first = int(np.argmax(free))
+        return first if free[first] else None
     for base in range(0, len(free) - length + 1, alignment):
         if free[base : base + length].all():
             return base

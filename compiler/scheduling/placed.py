@@ -84,19 +84,38 @@ class RigidityError(Exception):
     """A trip whose meetings contradict each other: a bug of the lowering."""
 
 
-def _accesses(buffer: Buffer, row: int, row_step: int, count: int) -> list[tuple[int, int, int, int, int, int]]:
-    """(segment, stripe, address offset, address step, first element, count) of the single-slice parts of a row walk.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The elements first, first + period, … of a row walk: those in one slice for each byte."""
 
-    Elements of one part are `period` apart, where period = the number of parts.
-    """
-    segment = buffer.segment_of(row)
-    local = row - buffer.segments[segment]
-    period = buffer.stripes // gcd(buffer.stripes, row_step) if row_step else 1
-    parts: list[tuple[int, int, int, int, int, int]] = []
-    for j in range(min(period, count)):
-        at = local + j * row_step
-        step = row_step * period // buffer.stripes
-        parts.append((segment, at % buffer.stripes, at // buffer.stripes, step, j, -(-(count - j) // period)))
+    segment: int
+    stripe: int
+    address: int
+    step: int
+    first: int
+    period: int
+    count: int
+
+
+def _parts(buffer: Buffer, row: int, row_step: int, count: int) -> list[_Part]:
+    """A row walk cut at the borders of segments, and within them by stripes."""
+    parts: list[_Part] = []
+    done = 0
+    while done < count:
+        at = row + done * row_step
+        segment = buffer.segment_of(at)
+        begin = buffer.segments[segment]
+        end = begin + buffer.segment_rows(segment)
+        here = count - done
+        if row_step:
+            here = min(here, -(-(end - at) // row_step) if row_step > 0 else (at - begin) // -row_step + 1)
+        period = buffer.stripes // gcd(buffer.stripes, row_step) if row_step else 1
+        for j in range(min(period, here)):
+            local = at - begin + j * row_step
+            step = row_step * period // buffer.stripes
+            number = -(-(here - j) // period)
+            parts.append(_Part(segment, local % buffer.stripes, local // buffer.stripes, step, done + j, period, number))
+        done += here
     return parts
 
 
@@ -116,19 +135,18 @@ class _Placer:
                value: int, offset: int, byte: int, mnemonic: str) -> None:  # fmt: skip
         """One operation for each slice that the row walk touches, all on byte stream `offset` of the value."""
         buffer = self.buffers[name]
-        parts = _accesses(buffer, row, row_step, count)
-        for segment, stripe, address, step, element, rep in parts:
-            place = self.places[name][segment, stripe, tile, byte]
+        for part in _parts(buffer, row, row_step, count):
+            place = self.places[name][part.segment, part.stripe, tile, byte]
             unit = self.chip.units[place.unit]
             port = "rd" if mnemonic == "read" else "wr"
-            fields = {"addr": place.base + address}
-            if step and rep > 1:
-                fields["step"] = step
+            fields = {"addr": place.base + part.address}
+            if part.step and part.count > 1:
+                fields["step"] = part.step
             end = (value, offset, "i8")
             sources, result = ((), end) if mnemonic == "read" else ((end,), None)
             self.add(
                 Step(mnemonic, (f"{place.unit}.{port}",), sources, result, fields,
-                     rep, every * len(parts) if rep > 1 else 1, 0, unit.position, node, element),
+                     part.count, every * part.period if part.count > 1 else 1, 0, unit.position, node, part.first),
                 unit.kind,
             )  # fmt: skip
 

@@ -7,15 +7,16 @@ are shared by buffers whose lives do not overlap, but only when fresh words have
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import networkx as nx
 
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.stream_demand import StreamDemand
-from compiler.scheduling.trip import Buffer, Flow, Group, touched
+from compiler.scheduling.trip import Buffer, Flow, Group, Write, touched
 from isa.chip import Chip, Side
 from isa.errors import ModelFault
 
@@ -85,6 +86,22 @@ def _interference(flow: Flow) -> nx.Graph[Group]:
     return graph
 
 
+def _rivals(flow: Flow) -> dict[Group, set[Group]]:
+    """Groups that different trips of one operation read, or write: those trips could run at once if no port is shared."""
+    rivals: defaultdict[Group, set[Group]] = defaultdict(set)
+    for _, trips in groupby(flow.trips, key=lambda trip: trip.origin):
+        reads: set[Group] = set()
+        writes: set[Group] = set()
+        for trip in trips:
+            for node in trip.nodes:
+                kind = writes if isinstance(node, Write) else reads
+                kind.update(g for g in touched(node, flow.buffers) if not _loaded(flow.buffers[g[0]]))
+        for together in (reads, writes):
+            for group in together:
+                rivals[group] |= together
+    return rivals
+
+
 def place(flow: Flow, chip: Chip) -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small."""
     lives = _lives(flow)
@@ -125,10 +142,10 @@ class _Placement:
         self.flow, self.chip = flow, chip
         self.lives = _lives(flow)
         self.graph = _interference(flow)
+        self.rivals = _rivals(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         self.chosen: dict[Group, tuple[str, ...]] = {}
-        self.slices_of: defaultdict[str, set[str]] = defaultdict(set)
         self.for_loads: set[str] = set()
         """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
         that would keep a feed waiting."""
@@ -153,20 +170,21 @@ class _Placement:
         for share in (False, True):
             for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
+                contended = Counter(u for other in self.rivals.get(group, ()) for u in self.chosen.get(other, ()))
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
                     base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share)
                     if base is not None:
-                        free.append(_Choice(self.cost(buffer, unit.name, number), number, unit.name, base))
+                        free.append(_Choice(self.cost(buffer, unit.name, number, contended), number, unit.name, base))
                 if len(free) >= width:
                     self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
                     return
         raise self.too_large(buffer, width, words, len(forbidden))
 
-    def cost(self, buffer: Buffer, unit: str, number: int) -> tuple[int, ...]:
+    def cost(self, buffer: Buffer, unit: str, number: int, contended: Counter[str]) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices; everything else spreads over the slices that have none."""
         if buffer.stripes > 1:
             return (unit not in self.for_loads, -number)
-        return (unit in self.for_loads, unit in self.slices_of[buffer.name], self.slices[unit].used, number)
+        return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         if group in self.side_of:
@@ -186,7 +204,6 @@ class _Placement:
         units = sorted(free, key=lambda choice: choice.number)
         self.side_of[group] = side
         self.chosen[group] = tuple(choice.unit for choice in units)
-        self.slices_of[name].update(self.chosen[group])
         if buffer.stripes > 1:
             self.for_loads.update(self.chosen[group])
         self.words_on_side[buffer.memory, side] += words * len(units)
