@@ -10,7 +10,8 @@ from xdsl.passes import ModulePass
 from compiler.backend.bounds import lower_bound
 from compiler.backend.emit import emit
 from compiler.backend.scheduled_flow import read_schedule
-from compiler.context import LockstepContext, new_context
+from compiler.context import LockstepContext, new_context, require_chip_of
+from compiler.lowering.capacity import require_room
 from compiler.pass_pipeline import parse_passes
 from compiler.scheduling.flow_schedule import TripFault
 from compiler.transforms.lower_to_flow import LowerToFlowPass
@@ -56,6 +57,8 @@ def run_passes(module: ModuleOp, context: LockstepContext, steps: Sequence[Modul
     Where trips turn out to need something twice at once, the graph is lowered again, one operation a trip.
     """
     at = next((i for i, step in enumerate(steps) if isinstance(step, LowerToFlowPass)), len(steps))
+    if at < len(steps):
+        require_room(module, require_chip_of(context, LowerToFlowPass.name))
     for step in steps[:at]:
         step.apply(context, module)
     graph = module.clone() if at < len(steps) else module
