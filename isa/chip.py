@@ -182,7 +182,8 @@ class Chip(_Table):
     def slices(self, kind: str, side: Side | None = None) -> tuple[Unit, ...]:
         """The `sram` or `rram` slices (of one side), nearest to the VXM first, west before east."""
         chosen = [u for u in self.units.values() if u.kind == kind and side in (None, u.side)]
-        return tuple(sorted(chosen, key=lambda u: (u.side == "e", int(re.sub(r"\D", "", u.name.split(".")[1])))))
+        middle = self.units["vxm"].position
+        return tuple(sorted(chosen, key=lambda u: (u.side == "e", abs(u.position - middle))))
 
     def words(self, unit: str) -> int:
         """Words of a memory slice."""

@@ -107,9 +107,16 @@ def _to_integer(y: Array, target: np.dtype[Any]) -> Array:
 
 def saturating_add_i32(a: Array, b: Array) -> I32:
     """a + b, at most 2^31 - 1 and at least -2^31."""
+    if a.size and b.size and _largest(a) + _largest(b) <= I32_MAX:
+        return np.asarray(np.add(a, b))  # the common case; looking for it takes less time than looking for overflows
     with np.errstate(over="ignore"):
         total: Array = np.asarray(np.add(a, b))
     return _saturate(total, (a ^ total) & (b ^ total), a)
+
+
+def _largest(a: Array) -> int:
+    """The largest absolute value."""
+    return max(int(a.max()), -int(a.min()))
 
 
 def _saturating_sub_i32(a: Array, b: Array) -> I32:

@@ -65,6 +65,8 @@ class Wiring:
     """Written values that nobody reads."""
     collisions: tuple[Touches, Touches]
     """Writes of one register in one cycle, pair by pair."""
+    bursts: Bursts
+    """What was wired, for whoever needs it next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def resolve(program: Program) -> Wiring:
         missing=_touches(bursts, pieces, lost),
         wasted=_touches(bursts, pieces, wasted),
         collisions=(_touches(bursts, pieces, second - 1), _touches(bursts, pieces, second)),
+        bursts=bursts,
     )
 
 

@@ -74,7 +74,7 @@ class FastMachine:
                 wiring = None
             if wiring is not None:
                 self._plan = make_plan(self.program, wiring)
-                self._tally = program_counters(self.program)
+                self._tally = program_counters(self.program, wiring.bursts)
         if self._plan is None or self._tally is None:
             machine = ReferenceMachine(self.program, self.memory)
             machine.run()

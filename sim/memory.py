@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Memory:
         """The words of a slice; zero where never written."""
         if unit not in self.words:
             count = self.chip.words(unit)
-            self.words[unit] = np.zeros((count, self.chip.lanes), np.uint8)
+            self.words[unit] = _zero_words(count, self.chip.lanes)
             self.written[unit] = np.zeros(count, np.bool_)
             self._kept[unit] = np.zeros(count, np.bool_)
         return self.words[unit]
@@ -92,3 +93,11 @@ class Memory:
         twin.written = {unit: flags.copy() for unit, flags in self.written.items()}
         twin._kept = {unit: flags.copy() for unit, flags in self._kept.items()}
         return twin
+
+
+def _zero_words(count: int, lanes: int) -> Words:
+    """Zeros [count, lanes] in pages that the system provides when they are first touched.
+
+    Most words of a chip are never used; `np.zeros` clears all of them where it reuses memory of an earlier device.
+    """
+    return np.frombuffer(mmap(-1, count * lanes), np.uint8).reshape(count, lanes)

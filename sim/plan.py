@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,7 @@ from sim.pieces import Facts, Links, Pieces, cut_links, one_piece_each
 from sim.semantics import operand_layout
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(NamedTuple):
     """Some elements of one byte stream that a piece reads, and the elements of the producing piece that they are."""
 
     stream: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isa.bursts import Bursts, collect_bursts
+from isa.bursts import Bursts
 from isa.checks_ranges import mode_name
 from isa.program import Operation, Program
 from sim.counters import Counters
@@ -12,12 +12,12 @@ from sim.planes import planes_held
 from sim.semantics import lane_mask
 
 
-def program_counters(program: Program) -> Counters:
+def program_counters(program: Program, bursts: Bursts) -> Counters:
     """What a run of a legal program counts, without `cycles` and the RRAM banks read by gathers."""
     counters = Counters(program.chip)
     for op in program.operations:
         _count_operation(counters, op)
-    _count_streams(counters, collect_bursts(program))
+    _count_streams(counters, bursts)
     return counters
 
 
