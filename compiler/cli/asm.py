@@ -21,14 +21,14 @@ def asm(source: Path, output: Path | None, no_check: bool) -> None:
     lockstep asm model.lasm -o model.lbin
     """
     from compiler.cli.output_files import require_file, write_file
+    from compiler.cli.program_places import require_valid_file
     from compiler.session import read_assembly
-    from isa.checker import require_valid
     from isa.container import program_bytes
 
     output = output or Path(source.with_suffix(".lbin").name)
     require_file(output)
     program = read_assembly(source)
     if not no_check:
-        require_valid(program)
+        require_valid_file(program, source)
     write_file(output, program_bytes(program))
     click.echo(f"{output}: {len(program.operations)} operations for {program.chip.name}")

@@ -21,6 +21,7 @@ def check(source: Path, limit: int, as_json: bool) -> None:
     lockstep check model.lbin
     lockstep check by-hand.lasm --json
     """
+    from compiler.cli.program_places import place_of_operation
     from compiler.session import read_program
     from isa.checker import check as find_violations
     from isa.timing import program_cycles
@@ -29,7 +30,13 @@ def check(source: Path, limit: int, as_json: bool) -> None:
     program = read_program(source)
     chip, count = program.chip, len(program.operations)
     faults = [
-        {"rule": v.rule, "cycle": v.cycle, "operation": place_of(program, v.operation), "message": v.message}
+        {
+            "rule": v.rule,
+            "place": str(place_of_operation(program, v.operation, source)),
+            "cycle": v.cycle,
+            "operation": place_of(program, v.operation),
+            "message": v.message,
+        }
         for v in find_violations(program, limit)
     ]
     if as_json:
@@ -40,6 +47,8 @@ def check(source: Path, limit: int, as_json: bool) -> None:
         click.echo(f"{source}: {count} operations in {cycles} cycles keep every rule of {chip.name}")
     for fault in faults if not as_json else ():
         operation = f"\n  {fault['operation']}" if fault["operation"] else ""
-        click.echo(f"{source}: error: cycle {fault['cycle']}: {fault['message']} ({fault['rule']}){operation}", err=True)
+        click.echo(
+            f"{fault['place']}: error: cycle {fault['cycle']}: {fault['message']} ({fault['rule']}){operation}", err=True
+        )
     if faults:
         raise click.exceptions.Exit(1)

@@ -31,16 +31,16 @@ def run(source: Path, inputs: tuple[str, ...], folder: Path | None, machine: Mac
     """
     from compiler.cli import measures, tensors
     from compiler.cli.output_files import require_folder
+    from compiler.cli.program_places import require_valid_file
     from compiler.cli.progress import tracked
     from compiler.session import Device, performance, read_program
-    from isa.checker import require_valid
 
     files = tensors.parse_assignments(inputs)
     if folder:
         require_folder(folder)
     program = read_program(source)
     each = tensors.split_calls(tensors.read_inputs(files), files, program, calls)
-    require_valid(program)
+    require_valid_file(program, source)
     begun = time.perf_counter()
     device = Device(program, machine)
     results = [device.run(given) for given in tracked(each, calls, "running")]

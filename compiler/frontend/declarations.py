@@ -68,7 +68,10 @@ class Declarations:
             raise ModelFault(f"an output is a tensor; found {describe(value)}", hint=hint)
         if self.scope.declared.get(node.name, ("",))[0] in ("input", "param", "state"):
             what = self.scope.declared[node.name][0]
-            raise ModelFault(f"'{node.name}' is the name of a {what} already", hint=f"output {node.name}_out = {node.name}")
+            article = "an" if what == "input" else "a"
+            raise ModelFault(
+                f"'{node.name}' is the name of {article} {what} already", hint=f"output {node.name}_out = {node.name}"
+            )
         self.scope.declare(node.name, "output", node.place.line)
         self.emitter.place = node.place
         self.emitter.do(graph.OutputOp, node.name, value.ssa)
