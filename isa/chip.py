@@ -169,7 +169,7 @@ class Chip(_Table):
     def slot_list(self) -> tuple[Slot, ...]:
         return tuple(self.slots.values())
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Number of positions: legal ones are 0 … width-1."""
         return max(unit.position for unit in self.units.values()) + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import networkx as nx
 import numpy as np
@@ -33,14 +33,14 @@ class _Access:
     latency: int
     any_of: int = 0
     """A gather or scatter touches any of this many words from `address`, at any of its dispatches."""
+    low: int = field(init=False)
+    high: int = field(init=False)
+    """The words touched lie in low … high."""
 
-    @property
-    def low(self) -> int:
-        return min(self.address, self.address + (self.count - 1) * self.step)
-
-    @property
-    def high(self) -> int:
-        return max(self.address, self.address + (self.count - 1) * self.step) + max(self.any_of - 1, 0)
+    def __post_init__(self) -> None:
+        last = self.address + (self.count - 1) * self.step
+        self.low = min(self.address, last)
+        self.high = max(self.address, last) + max(self.any_of - 1, 0)
 
 
 def _words(access: _Access, last: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -130,13 +130,19 @@ def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:
     else:
         mine = _Access(trip, step.offset, f["addr"], f.get("step", 0), step.rep, step.every, step.latency)
     if step.mnemonic in ("read", "gather"):
+        low, high = mine.low, mine.high
         for write in memory.writes:
+            if write.high < low or high < write.low:
+                continue
             distance = _distance(write, mine, write.latency)
             if distance is not None:
                 wait(write.trip, trip, distance)
         memory.reads.append(mine)
         return
+    low, high = mine.low, mine.high
     for earlier in (*memory.writes, *memory.reads):
+        if earlier.high < low or high < earlier.low:
+            continue
         distance = _distance(earlier, mine, 1)
         if distance is not None:
             wait(earlier.trip, trip, distance)

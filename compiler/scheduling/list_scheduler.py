@@ -173,9 +173,8 @@ def _choose_streams(trip: PlacedTrip, start: int, tables: Reservations) -> list[
     taken: list[tuple[Direction, int, Wire, int]] = []
     for w in sorted(range(len(trip.wires)), key=lambda w: trip.wires[w].direction is None):
         wire = trip.wires[w]
-        options = [
-            (_free(wire, d, start, tables, taken), d) for d in (_EITHER if wire.direction is None else (wire.direction,))
-        ]
+        directions: tuple[Direction, ...] = _EITHER if wire.direction is None else (wire.direction,)
+        options = [(_free(wire, direction, start, tables, taken), direction) for direction in directions]
         # A value that may run either way takes the emptier direction, to leave the other to those that may not.
         for free, direction in sorted(options, key=lambda option: -int(option[0].sum())):
             base = first_run(free, wire.streams, wire.alignment)
