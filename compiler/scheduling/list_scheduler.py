@@ -174,7 +174,9 @@ def _choose_streams(trip: PlacedTrip, start: int, tables: Reservations) -> list[
     for w in sorted(range(len(trip.wires)), key=lambda w: trip.wires[w].direction is None):
         wire = trip.wires[w]
         directions: tuple[Direction, ...] = _EITHER if wire.direction is None else (wire.direction,)
-        options = [(_free(wire, direction, start, tables, taken), direction) for direction in directions]
+        options: list[tuple[NDArray[np.bool_], Direction]] = []
+        for direction in directions:
+            options.append((_free(wire, direction, start, tables, taken), direction))
         # A value that may run either way takes the emptier direction, to leave the other to those that may not.
         for free, direction in sorted(options, key=lambda option: -int(option[0].sum())):
             base = first_run(free, wire.streams, wire.alignment)
