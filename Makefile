@@ -32,8 +32,11 @@ unit: $(DEV)  ## all tests, on two cores; one BLAS thread each, for more fight o
 fuzz: $(DEV)  ## N random programs against both machines and the reference (make fuzz N=10000)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --count $(N)
 
-bench: $(RUNTIME)  ## the tables of benchmarks/
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+bench: $(RUNTIME)  ## the tables of benchmarks/ (about 5 minutes)
+	@$(BIN)/python benchmarks/gemm.py --simulate
+	@$(BIN)/python benchmarks/weight_streaming.py
+	@$(BIN)/python benchmarks/machines.py --large
+	@$(BIN)/python benchmarks/function_accuracy.py
 
 clean:  ## remove .venv, build folders and caches
 	rm -rf .venv build samples/*/build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,92 @@
+"""The benchmark scripts run on small sizes, give sound figures and keep the keys of their JSON. No time is judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+GEMM_KEYS = {
+    "chip", "type", "rows", "inner", "columns", "cycles", "share", "must_share", "aim_share", "reached", "bound_cycles",
+    "bound_by", "tile_bound_cycles", "tile_bound_share", "peak_macs_per_cycle", "compile_seconds", "compile_reached",
+}  # fmt: skip
+SIMULATED_KEYS = {
+    "chip", "type", "rows", "inner", "columns", "repeat", "compile_seconds", "simulate_seconds", "peak_mib", "cycles",
+    "cycles_as_predicted", "numerics_exact", "all_seconds",
+}  # fmt: skip
+STREAMING_KEYS = {
+    "chip", "layers", "width", "weight_bytes", "weight_megabytes", "cycles", "share", "must_share", "aim_share", "reached",
+    "counted_share", "peak_bytes_per_cycle", "bound_cycles", "bound_by", "rram_bound_cycles", "compile_seconds",
+    "simulate_seconds", "repeat", "bits_equal",
+}  # fmt: skip
+MACHINES_KEYS = {
+    "program", "chip", "operations", "cycles", "reference_seconds", "first_run_seconds", "next_run_seconds",
+    "first_run_ratio", "next_run_ratio", "must_ratio", "aim_ratio", "first_run_reached", "next_run_reached", "equal", "runs",
+}  # fmt: skip
+
+
+def run(script: str, *arguments: str) -> str:
+    command = [sys.executable, str(SCRIPTS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_json(script: str, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(script, "--json", "--repeat", "1", *arguments))
+    assert found["benchmark"] == script.removesuffix(".py")
+    return found
+
+
+@pytest.mark.parametrize("type_name", ["i8", "f16"])
+def test_gemm_on_a_small_product(type_name: str) -> None:
+    size = ("--chip", "tiny", "--type", type_name, "--rows", "32", "--inner", "16", "--columns", "16")
+    found = run_json("gemm.py", *size, "--simulate")
+    (row,), simulated = found["rows"], found["simulated"]
+    assert set(row) == GEMM_KEYS
+    assert set(simulated) == SIMULATED_KEYS
+    macs_per_cycle = (2 if type_name == "i8" else 1) * 8 * 8  # two planes, one pair
+    assert row["peak_macs_per_cycle"] == macs_per_cycle
+    assert row["tile_bound_cycles"] == 32 * 16 * 16 // macs_per_cycle  # all sizes are whole tiles of 8
+    assert row["share"] == pytest.approx(row["tile_bound_cycles"] / row["cycles"])
+    assert row["tile_bound_cycles"] <= row["bound_cycles"] <= row["cycles"] == simulated["cycles"]
+    assert simulated["cycles_as_predicted"] is True
+    assert simulated["numerics_exact"] is True
+
+
+def test_weight_streaming_on_small_layers() -> None:
+    (row,) = run_json("weight_streaming.py", "--chip", "tiny", "--layers", "2", "--width", "16")["rows"]
+    assert set(row) == STREAMING_KEYS
+    assert row["weight_bytes"] == 2 * 16 * 16
+    assert row["rram_bound_cycles"] <= row["bound_cycles"] <= row["cycles"]
+    assert 0 < row["share"] <= row["counted_share"] <= 1
+    assert row["bits_equal"] is True
+
+
+def test_weight_streaming_needs_rram() -> None:
+    command = [sys.executable, str(SCRIPTS / "weight_streaming.py"), "--chip", "tsp", "--width", "320"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "chip tsp has no RRAM" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_machines_on_a_small_product() -> None:
+    (row,) = run_json("machines.py", "--chip", "tiny", "--size", "16", "16", "16", "--no-samples")["rows"]
+    assert set(row) == MACHINES_KEYS
+    assert row["equal"] is True
+    assert row["first_run_ratio"] == pytest.approx(row["reference_seconds"] / row["first_run_seconds"])
+
+
+def test_tables_are_printed() -> None:
+    size = ("--chip", "tiny", "--rows", "16", "--inner", "8", "--columns", "8", "16")
+    lines = run("gemm.py", *size).splitlines()
+    headings = next(line for line in lines if line.startswith("chip"))
+    assert [word for word in ("cycles", "share", "bound", "tile bound", "compile s") if word not in headings] == []
+    assert sum(line.startswith("tiny") for line in lines) == 2
