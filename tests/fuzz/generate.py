@@ -91,7 +91,9 @@ class Generator:
                 else rng.choice((-2.5, -1, 0, 0.125, 1, 3))
                 for _ in range(elements)
             ]  # fmt: skip
-            self.lines.append(f"{value.name} = {kind}({np.array(numbers, dtype=object).reshape(shape).tolist()})  # {value.text}")
+            self.lines.append(
+                f"{value.name} = {kind}({np.array(numbers, dtype=object).reshape(shape).tolist()})  # {value.text}"
+            )
         elif how < 0.5:
             value = Value(self.fresh("w"), kind, shape)
             self.lines.append(f'param {value.name}: {value.text} from "fuzz.npz"' + (f"  # below {below}" if below else ""))

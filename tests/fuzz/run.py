@@ -68,7 +68,10 @@ def main() -> int:
             counts[verdict.kind] += 1
             if verdict.kind in ("failed", "invalid"):
                 known = counts["failed"] + counts["invalid"] > options.show
-                print(f"{verdict.kind} on {name}, seed {seed}: {verdict.what}" if known else report(seed, name, verdict), flush=True)
+                print(
+                    f"{verdict.kind} on {name}, seed {seed}: {verdict.what}" if known else report(seed, name, verdict),
+                    flush=True,
+                )
             if sys.stderr.isatty():
                 done = sum(counts.values())
                 print(f"\r{done}/{len(work)} programs, {counts['failed']} failed", end="", file=sys.stderr, flush=True)
@@ -77,8 +80,8 @@ def main() -> int:
     seconds = time.monotonic() - begun
     share = 100 * counts["refused"] / len(work)
     print(
-        f"{len(work)} programs on {', '.join(chips)}: {counts['passed']} passed, {counts['refused']} refused for lack of memory "
-        f"({share:.1f} %), {counts['failed']} failed, {counts['invalid']} not valid, in {seconds:.0f} s"
+        f"{len(work)} programs on {', '.join(chips)}: {counts['passed']} passed, {counts['refused']} refused for lack of "
+        f"memory ({share:.1f} %), {counts['failed']} failed, {counts['invalid']} not valid, in {seconds:.0f} s"
     )
     return 1 if counts["failed"] or counts["invalid"] else 0
 
