@@ -1,18 +1,31 @@
-"""What README files and docs tell people to type is there: make targets, commands with their options, linked files."""
+"""What README files and docs tell people to type is there and does what they say: commands, options, examples, pictures."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 
 from compiler.cli.main import lockstep
+from compiler.passes import PASSES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "samples").rglob("README.md")])
+
+
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def typed(text: str) -> list[list[str]]:
@@ -21,14 +34,14 @@ def typed(text: str) -> list[list[str]]:
     for line in text.splitlines():
         line = re.split(r"\s{3,}|\s#\s", line.strip().removeprefix("$ "))[0]
         for part in line.split("|"):
-            words = part.split(">")[0]
+            words = re.split(r"\s\d?>", part)[0]
             if re.match(r"(lockstep|make) ", words.strip()):
                 found.append(shlex.split(words))
     return found
 
 
 def code_blocks(page: str) -> str:
-    return "\n".join(re.findall(r"^```\w*\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    return "\n".join(re.findall(r"^```[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
 
 
 def usage_problem(words: list[str], targets: set[str]) -> str:
@@ -101,3 +114,44 @@ def test_a_wrong_command_is_seen(line: str) -> None:
 )
 def test_commands_are_found_in_lines(line: str, words: list[str]) -> None:
     assert typed(f"before\n{line}\nmakeshift") == [words]
+
+
+EXAMPLES = script("refresh_examples")
+
+
+def without_seconds(text: str) -> list[str]:
+    return EXAMPLES.SECONDS.sub("# s", text).splitlines()
+
+
+@pytest.mark.parametrize("page", EXAMPLES.PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_examples_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    """If cycles have moved on purpose: python docs/refresh_examples.py."""
+    text = page.read_text()
+    now = EXAMPLES.refreshed(text, EXAMPLES.prepared(tmp_path))
+    assert without_seconds(now) == without_seconds(text)
+
+
+def test_the_table_of_samples_has_the_cycles_of_their_pages() -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = EXAMPLES.SAMPLE_ROW.findall(text)
+    assert sorted(name for _, name in rows) == sorted(p.name for p in (ROOT / "samples").iterdir() if p.is_dir())
+    assert EXAMPLES.with_cycles(text) == text
+
+
+def test_an_example_that_prints_something_else_is_seen(tmp_path: Path) -> None:
+    page = "```lks a.txt\nseven\n```\n\n```sh run\ncat a.txt\necho took 0.25 s\n```\n\n```text\nseven\ntook 3.11 s\n```\n"
+    assert EXAMPLES.refreshed(page, tmp_path) == page
+    assert EXAMPLES.refreshed(page.replace("\nseven\ntook", "\nsix\ntook"), tmp_path) == page.replace("3.11", "0.25")
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        EXAMPLES.refreshed("```sh run\nfalse\n```\n", tmp_path)
+
+
+def test_pictures_are_those_of_the_chip() -> None:
+    """Else: python docs/draw_pictures.py."""
+    for name, text in script("draw_pictures").pictures().items():
+        assert (ROOT / "docs" / name).read_text() == text
+
+
+def test_the_design_names_every_pass() -> None:
+    design = (ROOT / "docs" / "architecture.md").read_text()
+    assert [name for name in PASSES if f"`{name}`" not in design] == []
