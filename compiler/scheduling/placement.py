@@ -8,8 +8,10 @@ are shared by buffers whose lives do not overlap, but only when fresh words have
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from random import Random
 from typing import NamedTuple
 
 import networkx as nx
@@ -19,6 +21,9 @@ from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.trip import Buffer, Flow, Group, Write, touched
 from isa.chip import Chip, Side
 from isa.errors import ModelFault
+
+RANDOM_ORDERS = 4
+"""Orders of placement that are tried when the considered ones fail."""
 
 
 @dataclass(slots=True)
@@ -103,17 +108,41 @@ def _rivals(flow: Flow) -> dict[Group, set[Group]]:
 
 
 def place(flow: Flow, chip: Chip) -> Places:
-    """A place for every column of every buffer. Raises ModelFault where the chip is too small."""
+    """A place for every column of every buffer. Raises ModelFault where the chip is too small.
+
+    Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
+    there are. Then the next order is tried; the first one that only crowds the streams is better than none.
+    """
+    fault: ModelFault | None = None
+    crowded: Places | None = None
+    for order in _orders(flow):
+        placement = _Placement(flow, chip)
+        try:
+            places = placement.run(order)
+        except ModelFault as found:
+            fault = fault or found
+            continue
+        if not placement.demand.excess(placement.side_of):
+            return places
+        crowded = crowded or places
+    if crowded is None:
+        assert fault is not None
+        raise fault
+    return crowded
+
+
+def _orders(flow: Flow) -> Iterator[list[Group]]:
+    """Program order; those that need most slices at once first; then random ones. Weights choose before all others, in the
+    order of their loads: they have the least freedom."""
     lives = _lives(flow)
     groups = _groups_by_first_touch(flow)
-    # Weights choose first, in the order of their loads: they have the least freedom. The others in program order; should the
-    # greedy colouring run into a corner, those that need most slices at once go first.
     groups.sort(key=lambda g: (0, 0) if _loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
-    try:
-        return _Placement(flow, chip).run(groups)
-    except ModelFault:
-        groups.sort(key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
-        return _Placement(flow, chip).run(groups)
+    yield groups
+    yield sorted(groups, key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
+    rng = Random(0)
+    for _ in range(RANDOM_ORDERS):
+        shuffled = sorted(groups, key=lambda _: rng.random())
+        yield sorted(shuffled, key=lambda g: not _loaded(flow.buffers[g[0]]))
 
 
 def _loaded(buffer: Buffer) -> bool:

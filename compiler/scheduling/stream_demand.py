@@ -37,7 +37,11 @@ class StreamDemand:
         strains = [self._strain_of(trip, (group, side), sides) for trip in self.trips_of[group] if self.tight[trip]]
         return sum(excess for excess, _ in strains), sum(busier for _, busier in strains)
 
-    def _strain_of(self, trip: int, choice: tuple[Group, Side], sides: Mapping[Group, Side]) -> tuple[int, int]:
+    def excess(self, sides: Mapping[Group, Side]) -> int:
+        """Byte streams beyond those of the chip, summed over all trips, with the buffers on these sides."""
+        return sum(self._strain_of(trip, None, sides)[0] for trip, tight in enumerate(self.tight) if tight)
+
+    def _strain_of(self, trip: int, choice: tuple[Group, Side] | None, sides: Mapping[Group, Side]) -> tuple[int, int]:
         eastward = westward = 0
         for source, targets, streams in self.trips[trip]:
             start = self._position(source, choice, sides)
@@ -51,11 +55,11 @@ class StreamDemand:
         excess = max(0, eastward - self.chip.streams) + max(0, westward - self.chip.streams)
         return excess, max(eastward, westward)
 
-    def _position(self, end: End, choice: tuple[Group, Side], sides: Mapping[Group, Side]) -> int | None:
+    def _position(self, end: End, choice: tuple[Group, Side] | None, sides: Mapping[Group, Side]) -> int | None:
         """A unit's position; for a column group a place on its side; None while the side is open."""
         if isinstance(end, int):
             return end
-        side = choice[1] if end == choice[0] else sides.get(end)
+        side = choice[1] if choice and end == choice[0] else sides.get(end)
         return None if side is None else self.vxm + (1 if side == "e" else -1)
 
 
