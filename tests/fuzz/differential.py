@@ -30,6 +30,10 @@ from isa.layout import NUMPY_TYPES
 TENSOR = re.compile(r"^(input|param|state) (\w+): (\w+)(?:\[([\d, ]*)\])?.*?(?:# below (\d+))?$", re.MULTILINE)
 TOO_LARGE = ("does not fit", "too large", "do not fit", "larger than")
 """Words of the messages that say that a chip has too little memory."""
+TOO_NARROW = "twice at once"
+"""Of the message that an operation needs more streams, slices or ALUs at once than there are."""
+FEW_STREAMS = 8
+"""Chips with at most so many streams a direction may say that: three 32-bit operands and a result need more."""
 
 SPECIAL_FLOATS = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-8, -3e-7, 65504.0, 65520.0, -7e4, 1e38, -1e38, 1e-40, -1e-45)
 CALLS_WITH_STATES = 3
@@ -128,8 +132,9 @@ def examine(text: str, chip: Chip, seed: int, seconds: int = 60) -> Verdict:
                 program = compile_graph(declared.clone(), weights, chip)
                 compare(Compiled(program, declared, weights, 0.0), text, seed)
         except ModelFault as fault:
-            if any(words in fault.message for words in TOO_LARGE):
-                return Verdict("refused", "memory", fault.render())
+            narrow = chip.streams <= FEW_STREAMS and TOO_NARROW in fault.message
+            if narrow or any(words in fault.message for words in TOO_LARGE):
+                return Verdict("refused", "streams" if narrow else "memory", fault.render())
             return _failed(fault)
         except Exception as error:
             return _failed(error)

@@ -80,8 +80,8 @@ def main() -> int:
     seconds = time.monotonic() - begun
     share = 100 * counts["refused"] / len(work)
     print(
-        f"{len(work)} programs on {', '.join(chips)}: {counts['passed']} passed, {counts['refused']} refused for lack of "
-        f"memory ({share:.1f} %), {counts['failed']} failed, {counts['invalid']} not valid, in {seconds:.0f} s"
+        f"{len(work)} programs on {', '.join(chips)}: {counts['passed']} passed, {counts['refused']} refused by the chip "
+        f"({share:.1f} %), {counts['failed']} failed, {counts['invalid']} not valid, in {seconds:.0f} s"
     )
     return 1 if counts["failed"] or counts["invalid"] else 0
 
