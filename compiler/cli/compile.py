@@ -42,7 +42,7 @@ def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 @click.option("-o", "output", metavar="FILE", type=click.Path(path_type=Path), help="Where to write [SRC.lbin in this folder].")
 @compile_options
 @click.option("--emit", type=click.Choice(STAGES), help="Print this stage (or write it to -o) instead of a program file.")
-@click.option("--report", metavar="R.json", type=click.Path(path_type=Path), help="Write what bounds the program.")
+@click.option("--report", metavar="R.json", type=click.Path(path_type=Path), help="Write what bounds the program, and when.")
 @click.option("--print-pipeline", is_flag=True, is_eager=True, expose_value=False, callback=_print_pipeline, help="And exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def compile_command(
@@ -65,6 +65,7 @@ def compile_command(
     from compiler.cli import measures
     from compiler.cli.output_files import require_file, write_file
     from compiler.cli.progress import working
+    from compiler.cli.report import program_report
     from compiler.session import compile_file, performance
     from isa.chip import load_chip
     from isa.container import program_bytes
@@ -88,7 +89,7 @@ def compile_command(
     values = performance(program) | {"compile_seconds": compiled.seconds, "chip": target.name}
     values |= {"operations": len(program.operations), "facts": program.facts}
     if report:
-        measures.write_json(report, values)
+        measures.write_json(report, values | program_report(program))
     if emit == "lasm":
         from isa.disasm import disassemble
 

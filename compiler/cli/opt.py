@@ -6,9 +6,10 @@ Exit 0: good. 1: the text, a pass or its options are at fault, with one message.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -54,6 +55,8 @@ class LockstepOptMain(xDSLOptMain):
 
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
         super().register_all_arguments(arg_parser)
+        arg_parser.prog = "lockstep opt" if arg_parser.prog == "lockstep" else arg_parser.prog
+        arg_parser.epilog = f"Passes of Lockstep: {', '.join(PASSES)}. The others are those of xDSL."
         arg_parser.add_argument("--chip", help="preset or TOML file, for passes that need a chip")
         arg_parser.add_argument("--weights", help="safetensors file with the arrays that digests stand for, under any names")
 
@@ -77,13 +80,29 @@ class LockstepOptMain(xDSLOptMain):
         return _Whole(self.args.output_file) if self.args.output_file else super().prepare_output()
 
     def parse_chunk(self, chunk: IO[bytes], file_extension: str, start_offset: int = 0) -> ModuleOp | None:
+        data = chunk.read()
+        _require_closed_strings(data.decode(errors="replace"), self.get_input_name())
         try:
-            return super().parse_chunk(chunk, file_extension, start_offset)
+            return super().parse_chunk(BytesIO(data), file_extension, start_offset)
         except (ParseError, DiagnosticException):
             raise
         except Exception as error:
             # xDSL's parser lets errors of attribute constructors (a number out of range, bytes of a wrong length) through.
             raise SyntaxFault(f"this is not IR text: {error}", Location(self.get_input_name())) from error
+
+
+_QUOTES = re.compile(r'//[^\n]*|"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"|(?P<open>")')
+"""Comments, strings, and quotes that begin no string."""
+
+
+def _require_closed_strings(text: str, file: str) -> None:
+    """xDSL's lexer takes time exponential in the length of a string that does not end or has a wrong escape."""
+    for found in _QUOTES.finditer(text):
+        if found["open"]:
+            begin = text.rfind("\n", 0, found.start()) + 1
+            line, column = text.count("\n", 0, begin) + 1, found.start() - begin + 1
+            place = Location(file, line, column, text[begin:].split("\n", 1)[0])
+            raise SyntaxFault("this string does not end on its line, or has a wrong escape", place)
 
 
 def _load_weights(path: str, context: LockstepContext) -> None:

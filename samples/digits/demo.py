@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from compiler.cli.measures import describe_cycles, describe_use, write_json
 from compiler.cli.progress import working
+from compiler.cli.report import program_report
 from compiler.session import Compiled, Result, compile_file, performance, run_and_compare
 from isa.chip import load_chip
 from isa.container import save_program
@@ -55,7 +56,8 @@ def write_files(compiled: Compiled, last: Result) -> list[Path]:
     program, report = BUILD / "digits.lbin", BUILD / "digits.report.json"
     save_program(compiled.program, program)
     text = write_assembly(compiled.program, BUILD / "digits.lasm")[0]
-    write_json(report, performance(compiled.program, last) | {"compile_seconds": compiled.seconds})
+    values = performance(compiled.program, last) | {"compile_seconds": compiled.seconds}
+    write_json(report, values | program_report(compiled.program))
     return [program, text, report]
 
 
