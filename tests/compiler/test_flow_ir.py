@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from compiler.backend.scheduled_flow import read_schedule
+from compiler.cli.opt import main
 from compiler.context import LockstepContext, new_context
 from compiler.dialects.flow_reader import flow_of, places_of, program_in, schedule_of
 from compiler.dialects.flow_writer import program_of, set_places, set_schedule
@@ -308,6 +311,33 @@ def test_a_trip_that_meets_itself_is_lowered_again(monkeypatch: pytest.MonkeyPat
     module, weights = declare(sample("counter/counter"), chip)
     with pytest.raises(TripFault, match="too long"):
         compile_graph(module, weights, chip)
+
+
+WORDS = re.compile(r"[A-Za-z_][\w.]*|-?[0-9]+|[^\s\w]")
+NUMBERS = ("0", "1", "2", "7", "-1", "99", "1000000", "9" * 20)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mutated_flows_end_in_a_message(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A word changed, doubled or left out: the passes run, or the tool says what is wrong; there is no other way out."""
+    rng = random.Random(seed)
+    path = tmp_path / "mutated.mlir"
+    ends: list[bool] = []
+    for _ in range(8):
+        text = SCHEDULED
+        for _ in range(rng.randint(1, 2)):
+            words = list(WORDS.finditer(text))
+            word, other = rng.choice(words), rng.choice(words)[0]
+            number = word[0].lstrip("-").isdigit() and rng.random() < 0.8
+            new = rng.choice(NUMBERS if number else (other, "", f"{word[0]} {other}"))
+            text = text[: word.start()] + new + text[word.end() :]
+        path.write_text(text)
+        try:
+            main([str(path), "--chip", "tiny", "-p", rng.choice(("place-memory,schedule", "schedule"))])
+            ends.append("flow.program" in capsys.readouterr().out)
+        except SystemExit as stop:
+            ends.append(isinstance(stop.code, str) and "error" in stop.code)
+    assert all(ends)
 
 
 def test_origins_with_and_without_a_place() -> None:
