@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from xdsl.ir import SSAValue
@@ -12,13 +12,14 @@ from xdsl.ir import SSAValue
 from compiler.dialects.graph import MatmulOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering, describe, mxm_sides, weight_rows_per_cycle
+from compiler.lowering.context import Lowering, describe, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
 from compiler.lowering.matmul_plan import Plan, plan
 from compiler.lowering.views import Run, View, runs
 from compiler.scheduling.trip import Feed, Load, Read, ReadBlock, Swap, Trip, Write
+from isa.chip import Side
 from isa.errors import ModelFault
 from isa.spec import ElementType
 
@@ -104,21 +105,16 @@ class MatmulJobs:
         limit = chip.mxm.accumulators
         chunks = [c for run in runs(views, self.lowering.flow.buffers) for c in _cut(run, limit)]
         tiles = range(-(-self.columns // chip.lanes))
-        if self.spread.split_rows:
-            jobs: list[Iterator[None]] = [job for tile in tiles for job in self.shared_tile(tile, chunks, weight)]
-        else:
-            jobs: list[Iterator[None]] = []
-            for tile in tiles:
-                plane = self.plane_for(tile, weight)
-                jobs += [self.job((plane,), {plane: group}, tile, weight) for group in _groups(chunks, limit)]
-        for first in range(0, len(jobs), self.in_turn):
-            _take_turns(jobs[first : first + self.in_turn])
-
-    @property
-    def in_turn(self) -> int:
-        """Jobs under way at once: their trips alternate step by step, as the planes will run them, and so do their weights
-        in memory."""
-        return len(mxm_sides(self.lowering.chip)) if self.spread.split_rows else len(self.spread.planes)
+        queues: dict[Side | int | None, list[Iterator[None]]] = {}
+        for tile in tiles:
+            if self.spread.split_rows:
+                for side, job in self.shared_tile(tile, chunks, weight):
+                    queues.setdefault(side, []).append(job)
+                continue
+            plane = self.plane_for(tile, weight)
+            for group in _groups(chunks, limit):
+                queues.setdefault(plane, []).append(self.job((plane,), {plane: group}, tile, weight))
+        _take_turns(list(queues.values()))
 
     def plane_for(self, tile: int, weight: Stationary) -> int:
         """The next plane in turn, on the side where the weights are."""
@@ -130,18 +126,19 @@ class MatmulJobs:
         turn = self.next_plane // max(1, len(self.spread.planes) // len(planes))
         return planes[turn % len(planes)]
 
-    def shared_tile(self, tile: int, chunks: list[Run], weight: Stationary) -> Iterator[Iterator[None]]:
-        """Every plane takes its share of the rows; planes of one side load together."""
+    def shared_tile(self, tile: int, chunks: list[Run], weight: Stationary) -> Iterator[tuple[Side | None, Iterator[None]]]:
+        """Jobs with the side that they are on. Every plane takes its share of the rows; planes of one side load together."""
         total = sum(c.count for c in chunks)
         shares = _shares(chunks, [total * i // len(self.spread.planes) for i in range(1, len(self.spread.planes))])
         work = {p: share for p, share in zip(self.spread.planes, shares, strict=True) if share}
         chip = self.lowering.chip
-        for side in dict.fromkeys(chip.planes[p].side for p in work):
+        sides: list[Side | None] = [chip.planes[p].side for p in work]
+        for side in dict.fromkeys(sides):
             together = tuple(p for p in work if chip.planes[p].side == side)
             grouped = {p: _groups(work[p], chip.mxm.accumulators) for p in together}
             for turn in range(max(len(groups) for groups in grouped.values())):
                 now = {p: groups[turn] for p, groups in grouped.items() if turn < len(groups)}
-                yield self.job(tuple(now), now, tile, weight)
+                yield side, self.job(tuple(now), now, tile, weight)
 
     def job(self, planes: tuple[int, ...], work: dict[int, list[Run]], tile: int, weight: Stationary) -> Iterator[None]:
         """All steps over K of one tile column, one a turn; one load for the planes, which are of one side."""
@@ -202,10 +199,12 @@ class MatmulJobs:
         self.body.emit(trip, chain, {self.value: result}, tile, chunk.starts[1:], chunk.steps[1:])
 
 
-def _take_turns(jobs: list[Iterator[None]]) -> None:
-    """One step of each job after the other, until all are done."""
-    while jobs:
-        jobs = [job for job in jobs if next(job, _DONE) is not _DONE]
+def _take_turns(queues: list[list[Iterator[None]]]) -> None:
+    """One step of each queue's job after the other, until all are done: so the planes will run them, and so their weights lie
+    in memory. Jobs of one queue use the same accumulators, so each begins when the one before it is complete."""
+    rest = [chain.from_iterable(jobs) for jobs in queues]
+    while rest:
+        rest = [jobs for jobs in rest if next(jobs, _DONE) is not _DONE]
 
 
 _DONE = object()
