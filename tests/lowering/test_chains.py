@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 
 import pytest
 
@@ -113,6 +114,23 @@ def test_a_late_operand_makes_the_early_one_wait_in_one_move() -> None:
     assert moves(trip) == [("fmov", function - alu)]
     chain.operation("fadd", [y, chain.operation("fabs", [y], "f32")], "f32")
     assert moves(trip)[1:] == [("fmov", 0)]
+
+
+@pytest.mark.parametrize("name", ["tiny", "tsp", "lpu-rram"])
+def test_any_wait_is_made_of_legal_moves(name: str) -> None:
+    """x + f(f(…x)) for waits of every length: the moves add up to the wait, none too long, none shorter than a move."""
+    chip = load_chip(name)
+    alu, function = chip.timing["vxm.alu"].latency, chip.timing["vxm.function"].latency
+    for slow, quick in product(range(6), range(12)):
+        trip = Trip(f"{slow} {quick}")
+        chain = Chain(trip, chip, ROWS)
+        x = value = chain.read("x0", "f32", 0, 0, 1)
+        for mnemonic in ["fexp"] * slow + ["fabs"] * quick:
+            value = chain.operation(mnemonic, [value], "f32")
+        chain.operation("fadd", [x, value], "f32")
+        found = moves(trip)
+        assert sum(delay + alu for _, delay in found) == slow * function + quick * alu
+        assert all(0 <= delay <= chip.vxm.max_delay for _, delay in found)
 
 
 def test_a_wait_longer_than_one_move_takes_several() -> None:

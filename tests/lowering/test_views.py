@@ -40,6 +40,8 @@ def joint_views(draw: st.DrawFn) -> tuple[list[View], dict[str, Buffer]]:
         mine = [0] * len(leading)
         for axis, stride in zip(order, strides, strict=True):
             mine[axis] = 0 if stretched[axis] else stride
+            if mine[axis] and draw(st.booleans()) and draw(st.booleans()):
+                offset, mine[axis] = offset + stride * (leading[axis] - 1), -stride
         rows = int(np.prod(sizes, dtype=int))
         segments = (0, draw(st.integers(1, rows - 1))) if rows > 1 and draw(st.booleans()) else (0,)
         buffers[name] = Buffer(name, (*sizes, LANES), "i8", "temporary", "sram", LANES, 1, segments)

@@ -103,9 +103,10 @@ def random_flow(chip: Chip, seed: int, trips: int) -> Flow:
     flow.buffers["sums"] = buffer("sums", 4, chip, "i32")
     flow.buffers["index"] = buffer("index", 4, chip, "i32")
     flow.buffers["weights"] = buffer("weights", 8, chip, memory="rram" if chip.rram else "sram", stripes=2)
+    flow.buffers["near"] = buffer("near", 9, chip, stripes=3)
     # The index passes the table on its way, so the two lie on different sides.
     flow.buffers["index"].sides[0, 0], flow.buffers["b0"].sides[0, 0] = "e", "w"
-    flow.buffers["weights"].sides[0, 0] = "w"
+    flow.buffers["weights"].sides[0, 0] = flow.buffers["near"].sides[0, 0] = "w"
     while len(flow.trips) < trips:
         flow.trips += _random_trips(rng, flow, len(chip.planes))
     return flow
@@ -127,5 +128,7 @@ def _random_trips(rng: random.Random, flow: Flow, planes: int) -> list[Trip]:
         return [vector_trip("fexp", [(a, "f16")], b, "f16", rng.randint(1, 4))]
     if kind == "product":
         depth, rows = rng.randint(1, 8), rng.randint(1, 4)
-        return product_trips(flow.buffers["weights"], rng.choice(["b1", "b2"]), "sums", rows, depth, rng.randrange(planes))
+        # Loads of both at once would be more than the load streams of `tiny`.
+        weights = flow.buffers[rng.choice(["weights", "near"])]
+        return product_trips(weights, rng.choice(["b1", "b2"]), "sums", rows, depth, rng.randrange(planes))
     return [gather_trip("b0", "index", rng.choice(["b1", "b2"]), 6, rng.randint(1, 4), 1)]

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.placement import place
-from compiler.scheduling.trip import Buffer, Flow, Read, Trip, Write, touched
+from compiler.scheduling.trip import Buffer, Flow, Read, Role, Trip, Write, touched
 from isa.chip import load_chip
 from isa.errors import ModelFault
 
 TINY = load_chip("tiny")
+TIGHT = TINY.model_copy(update={"sram": TINY.sram.model_copy(update={"words": 10})})
+"""Like `tiny`, with so little memory that buffers must follow each other in the same words."""
 
 
 def group_places(places: Places, group: tuple[str, int, int]) -> list[Place]:
@@ -97,6 +99,16 @@ def test_no_word_is_two_living_buffers(flow: Flow) -> None:
     check_words(flow, place(flow, TINY))
 
 
+@settings(max_examples=150, deadline=None)
+@given(flows())
+def test_no_word_is_two_living_buffers_where_words_are_scarce(flow: Flow) -> None:
+    try:
+        places = place(flow, TIGHT)
+    except ModelFault:
+        return
+    check_words(flow, places)
+
+
 def check_words(flow: Flow, places: Places) -> int:
     """Shared words; fails where two buffers share one while both live."""
     owners: dict[tuple[str, int], list[str]] = {}
@@ -110,13 +122,25 @@ def check_words(flow: Flow, places: Places) -> int:
     return sum(len(names) > 1 for names in owners.values())
 
 
-def test_dead_words_are_used_again_when_fresh_ones_run_out(random_flows: ModuleType) -> None:
+@pytest.mark.parametrize("role", ["temporary", "input", "output", "state", "param", "constant"])
+def test_dead_words_are_used_again_when_fresh_ones_run_out(role: Role, random_flows: ModuleType) -> None:
     """A chain of copies through buffers that together are larger than all slices of the chip."""
     count = 2 * len(TINY.slices("sram"))
     names = [f"b{i}" for i in range(count)]
     flow = Flow({n: random_flows.buffer(n, TINY.sram.words * 2 // 3, TINY) for n in names})
+    flow.buffers["b9"].role = role
     flow.trips = [random_flows.copy_trip(a, b, 4) for a, b in pairwise(names)]
     assert check_words(flow, place(flow, TINY)) > 0
+
+
+def test_words_of_an_input_wait_for_it(random_flows: ModuleType) -> None:
+    """What only the first trip needs must not lie where an input already is, though no trip touches both."""
+    flow = Flow({n: random_flows.buffer(n, 8, TIGHT) for n in ("first", "second", *(f"x{i}" for i in range(14)))})
+    for i in range(14):
+        flow.buffers[f"x{i}"].role = "input"
+        flow.trips.append(random_flows.copy_trip(f"x{i}", "second", 1))
+    flow.trips.insert(0, random_flows.copy_trip("first", "second", 1))
+    check_words(flow, place(flow, TIGHT))
 
 
 def test_fresh_words_come_first(random_flows: ModuleType) -> None:
