@@ -6,6 +6,7 @@ To repeat one failure: `--seed S --count 1` with the chip it was found on.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from shrink import shrink
 from isa.chip import Chip, load_chip
 
 CHIPS = Path(__file__).parent / "chips"
+CHIPS_IN_TURN = ("small", "plain", "tiny")
 OURS = tuple(sorted(p.stem for p in CHIPS.glob("*.toml")))
 
 
@@ -52,14 +54,16 @@ def report(seed: int, chip_name: str, verdict: Verdict) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=100, help="programs a chip")
+    parser.add_argument("--count", type=int, default=100, help="programs")
     parser.add_argument("--seed", type=int, default=0, help="the first one's seed")
-    parser.add_argument("--chip", action="append", help=f"a chip; repeat for more (default: {' and '.join(OURS)})")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--chip", action="append", help=f"a chip; repeat for more, which take turns (default: {', '.join(CHIPS_IN_TURN)})"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--show", type=int, default=10, help="failures to shrink and print; the others are only counted")
     options = parser.parse_args()
-    chips = options.chip or list(OURS)
-    work = [(seed, name) for seed in range(options.seed, options.seed + options.count) for name in chips]
+    chips = options.chip or list(CHIPS_IN_TURN)
+    work = [(seed, chips[seed % len(chips)]) for seed in range(options.seed, options.seed + options.count)]
     counts: Counter[str] = Counter()
     begun = time.monotonic()
     with ProcessPoolExecutor(options.jobs) as pool:
