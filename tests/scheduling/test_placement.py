@@ -122,25 +122,31 @@ def check_words(flow: Flow, places: Places) -> int:
     return sum(len(names) > 1 for names in owners.values())
 
 
+@pytest.mark.parametrize("which", [0, -1])
 @pytest.mark.parametrize("role", ["temporary", "input", "output", "state", "param", "constant"])
-def test_dead_words_are_used_again_when_fresh_ones_run_out(role: Role, random_flows: ModuleType) -> None:
+def test_dead_words_are_used_again_when_fresh_ones_run_out(role: Role, which: int, random_flows: ModuleType) -> None:
     """A chain of copies through buffers that together are larger than all slices of the chip."""
     count = 2 * len(TINY.slices("sram"))
     names = [f"b{i}" for i in range(count)]
     flow = Flow({n: random_flows.buffer(n, TINY.sram.words * 2 // 3, TINY) for n in names})
-    flow.buffers["b9"].role = role
+    flow.buffers[names[which]].role = role
     flow.trips = [random_flows.copy_trip(a, b, 4) for a, b in pairwise(names)]
     assert check_words(flow, place(flow, TINY)) > 0
 
 
-def test_words_of_an_input_wait_for_it(random_flows: ModuleType) -> None:
+@pytest.mark.parametrize("inputs", [14, 15])
+def test_words_of_an_input_wait_for_it(inputs: int, random_flows: ModuleType) -> None:
     """What only the first trip needs must not lie where an input already is, though no trip touches both."""
-    flow = Flow({n: random_flows.buffer(n, 8, TIGHT) for n in ("first", "second", *(f"x{i}" for i in range(14)))})
-    for i in range(14):
-        flow.buffers[f"x{i}"].role = "input"
-        flow.trips.append(random_flows.copy_trip(f"x{i}", "second", 1))
-    flow.trips.insert(0, random_flows.copy_trip("first", "second", 1))
-    check_words(flow, place(flow, TIGHT))
+    names = ["first", "second", *(f"x{i}" for i in range(inputs))]
+    flow = Flow({n: random_flows.buffer(n, 8, TIGHT) for n in names})
+    flow.trips = [random_flows.copy_trip(name, "second", 1) for name in names if name != "second"]
+    for name in names[2:]:
+        flow.buffers[name].role = "input"
+    if len(names) <= len(TIGHT.slices("sram")):
+        assert check_words(flow, place(flow, TIGHT)) == 0
+    else:
+        with pytest.raises(ModelFault):
+            place(flow, TIGHT)
 
 
 def test_fresh_words_come_first(random_flows: ModuleType) -> None:
