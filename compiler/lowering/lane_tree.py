@@ -9,6 +9,7 @@ from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.views import View, runs
 from compiler.scheduling.trip import Compute, Read, Trip, Write
+from isa.chip import Side
 from isa.spec import BY_MNEMONIC, ElementType
 
 FUNCTIONS = {"sum": "add", "max": "max", "min": "min"}
@@ -106,11 +107,14 @@ def _by_shifts(
     twin = lowering.temporary(from_kind, part.shape)
     copy_rows(lowering, part, twin)
     distance = 1 << max(width - 1, 0).bit_length() - 1 if width > 1 else 0
+    sides: list[Side] = [s for s in ("w", "e") if lowering.chip.slices("sram", s)]
     while distance:
         mask = lowering.constant((np.arange(lanes) + distance < width).astype(np.int8), "lanes")
         pair = [lowering.temporary(wide, part.shape) for _ in range(2)]
+        # One value is written to both, so they lie on one side; the levels take turns, for one side may hold only two such.
+        sides.reverse()
         for view in pair:
-            lowering.flow.buffers[view.buffer].sides[0, 0] = "w"
+            lowering.flow.buffers[view.buffer].sides[0, 0] = sides[0]
         _level(lowering, part, twin, mask.broadcast(part.leading), f"{wide[0]}{function}", wide, distance, pair)
         part, twin, width, distance = pair[0], pair[1], distance, distance // 2
     _splat(lowering, part, wide, target)
