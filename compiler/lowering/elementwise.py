@@ -140,11 +140,15 @@ class ClusterBody:
         )
 
     def result_type(self, op: Operation) -> tuple[ElementType, SSAValue]:
-        """The type an operation writes and the graph value that this is: a cast that is its only user is part of it."""
+        """The type an operation writes and the graph value that this is: a cast that is its only user is part of it.
+
+        Not so where the operation is itself a conversion between floats and integers, for then both roundings are seen.
+        """
         result = op.results[0]
         kind = tensor_of(result).type
         uses = list(result.uses)
-        if len(uses) == 1 and kind in ("f32", "i32"):
+        changes_domain = isinstance(op, CastOp) and (tensor_of(op.x).type in ("i8", "i32")) != (kind in ("i8", "i32"))
+        if len(uses) == 1 and kind in ("f32", "i32") and not changes_domain:
             user = uses[0].operation
             if isinstance(user, CastOp) and user in self.cluster.members and not self.folds_into_users(user):
                 return tensor_of(user.result).type, user.result
