@@ -43,7 +43,6 @@ class Step:
     every: int
     latency: int
     position: int
-    node: int
     element: int = 0
     """Index of its first element in the value it reads or writes, in units of the value's `every`."""
     offset: int = 0
@@ -131,7 +130,7 @@ class _Placer:
         step.skew = timing.skew
         self.placed.steps.append(step)
 
-    def memory(self, node: int, name: str, tile: int, row: int, row_step: int, count: int, every: int,
+    def memory(self, name: str, tile: int, row: int, row_step: int, count: int, every: int,
                value: int, offset: int, byte: int, mnemonic: str) -> None:  # fmt: skip
         """One operation for each slice that the row walk touches, all on byte stream `offset` of the value."""
         buffer = self.buffers[name]
@@ -146,7 +145,7 @@ class _Placer:
             sources, result = ((), end) if mnemonic == "read" else ((end,), None)
             self.add(
                 Step(mnemonic, (f"{place.unit}.{port}",), sources, result, fields,
-                     part.count, every * part.period if part.count > 1 else 1, 0, unit.position, node, part.first),
+                     part.count, every * part.period if part.count > 1 else 1, 0, unit.position, part.first),
                 unit.kind,
             )  # fmt: skip
 
@@ -154,23 +153,23 @@ class _Placer:
         """(byte stream within the value, byte column of the buffer)."""
         return [(0, node.byte)] if node.byte >= 0 else [(b, b) for b in range(self.buffers[node.buffer].bytes)]
 
-    def visit(self, index: int, node: Node) -> None:
+    def visit(self, node: Node) -> None:
         chip = self.chip
         if isinstance(node, Read):
             every = self.trip.values[node.result].every
             for offset, byte in self.byte_columns(node):
-                self.memory(index, node.buffer, node.tile, node.row, node.row_step, node.count, every,
+                self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, every,
                             node.result, offset, byte, "read")  # fmt: skip
         elif isinstance(node, Write):
             for offset, byte in self.byte_columns(node):
-                self.memory(index, node.buffer, node.tile, node.row, node.row_step, node.count, node.every,
+                self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, node.every,
                             node.source, offset, byte, "write")  # fmt: skip
         elif isinstance(node, ReadBlock):
             width = self.buffers[node.buffer].bytes
             for lane in range(min(node.rows_per_cycle, node.count)):
                 rep = -(-(node.count - lane) // node.rows_per_cycle)
                 for byte in range(width):
-                    self.memory(index, node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, 1,
+                    self.memory(node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, 1,
                                 node.result, lane * width + byte, byte, "read")  # fmt: skip
         elif isinstance(node, Gather):
             place = self.places[node.buffer][0, 0, node.tile, node.byte]
@@ -178,23 +177,26 @@ class _Placer:
             every = node.every if node.count > 1 else 1
             self.add(
                 Step("gather", (f"{place.unit}.rd",), ((node.index, 0, "i32"),), (node.result, 0, "i8"),
-                     {"base": place.base, "limit": node.limit}, node.count, every, 0, unit.position, index),
+                     {"base": place.base, "limit": node.limit}, node.count, every, 0, unit.position),
                 unit.kind,
             )  # fmt: skip
+        elif isinstance(node, Compute):
+            self.compute(node)
         else:
-            self.compute(index, node)
+            self.matrix(node)
 
-    def compute(self, index: int, node: Load | Swap | Feed | Compute) -> None:
+    def compute(self, node: Compute) -> None:
+        """A VXM or SXM operation, in any of its unit's slots."""
+        values, unit = self.trip.values, self.chip.units[node.unit]
+        slots = tuple(s.name for s in self.chip.slot_list if s.unit.name == node.unit)
+        sources = tuple(o if isinstance(o, Immediate) else (o, 0, values[o].type) for o in node.operands)
+        result = (node.result, 0, values[node.result].type)
+        every = node.every if node.count > 1 else 1
+        self.add(Step(node.mnemonic, slots, sources, result, node.fields, node.count, every, 0, unit.position), unit.kind)
+
+    def matrix(self, node: Load | Swap | Feed) -> None:
+        """MXM operations, one for each plane; the f16 modes hold the port of the odd plane of the pair too."""
         chip, values = self.chip, self.trip.values
-        if isinstance(node, Compute):
-            unit = chip.units[node.unit]
-            slots = tuple(s.name for s in chip.slot_list if s.unit.name == node.unit)
-            sources = tuple(o if isinstance(o, Immediate) else (o, 0, values[o].type) for o in node.operands)
-            result = (node.result, 0, values[node.result].type)
-            every = node.every if node.count > 1 else 1
-            step = Step(node.mnemonic, slots, sources, result, node.fields, node.count, every, 0, unit.position, index)
-            self.add(step, unit.kind)
-            return
         mode = chip_modes().index(node.mode)
         for plane in node.planes if isinstance(node, Load) else (node.plane,):
             unit = chip.planes[plane]
@@ -222,7 +224,7 @@ class _Placer:
             hold = tuple(f"mxm{p}.{port}" for p in pair)
             mnemonic = {"ld": "load", "sw": "swap", "fd": "feed"}[port]
             slots = (f"mxm{plane}.{port}",)
-            self.add(Step(mnemonic, slots, sources, result, fields, rep, 1, 0, unit.position, index, hold=hold), "mxm")
+            self.add(Step(mnemonic, slots, sources, result, fields, rep, 1, 0, unit.position, hold=hold), "mxm")
 
 
 def chip_modes() -> tuple[str, ...]:
@@ -233,8 +235,8 @@ def chip_modes() -> tuple[str, ...]:
 def place_trip(trip: Trip, buffers: Mapping[str, Buffer], places: Places, chip: Chip) -> PlacedTrip:
     """Operations of a trip with offsets and diagonals; the earliest dispatch is at offset 0. Raises RigidityError."""
     placer = _Placer(trip, buffers, places, chip)
-    for index, node in enumerate(trip.nodes):
-        placer.visit(index, node)
+    for node in trip.nodes:
+        placer.visit(node)
     placed = placer.placed
     _choose_directions(placed)
     _solve(placed, chip)

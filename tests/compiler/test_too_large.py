@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
 from compiler.dialects.graph import BinaryOp, GatherOp, InputOp, MatmulOp, OutputOp, ParamOp, StateOp, Tensor, UpdateOp
-from compiler.dialects.graph_program import new_program
+from compiler.dialects.graph_program import main_block, new_program
 from compiler.lowering.capacity import require_room
 from compiler.pipeline import compile_graph
 from compiler.session import declare
@@ -120,9 +120,12 @@ def test_what_fits_to_the_last_byte_is_not_refused() -> None:
 
 
 def test_parameters_that_nothing_needs_take_no_room() -> None:
-    """A matrix of which a slice is used: the slice is cut out by the compiler, or the fault comes from placement."""
-    module = product((8, 8))
-    huge = ParamOp("huge", "1" * 64, Tensor("i8", (1 << 20, 1 << 10)))
-    block = next(iter(module.body.block.ops)).regions[0].block
-    block.insert_op_before(huge, next(iter(block.ops)))
+    """The same matrix is no obstacle before anything multiplies by it."""
+    module, huge = product((8, 8)), product((1 << 20, 1 << 10))
+    block = main_block(module)
+    unused = next(op for op in main_block(huge).ops if isinstance(op, ParamOp)).clone()
+    block.insert_op_before(unused, next(iter(block.ops)))
+    assert len(list(block.ops)) == 6
     require_room(module, TINY)
+    with pytest.raises(ModelFault, match="weights need"):
+        require_room(huge, TINY)

@@ -21,7 +21,7 @@ def memory_step(mnemonic: str, offset: int, address: int, step: int, rep: int, e
         fields = {"addr": address} | ({"step": step} if step else {})
     port = "wr" if mnemonic == "write" else "rd"
     latency = LATENCY[mnemonic]
-    return Step(mnemonic, (f"sram.w0.{port}",), (), None, fields, rep, every, latency, 11, 0, 0, offset)
+    return Step(mnemonic, (f"sram.w0.{port}",), (), None, fields, rep, every, latency, 11, 0, offset)
 
 
 def touches(step: Step) -> list[tuple[int, int]]:
@@ -96,7 +96,7 @@ def test_two_accesses_of_a_pair_count_the_longer_wait() -> None:
 def plane_step(mnemonic: str, offset: int, rep: int = 1, plane: int = 0, hold: tuple[str, ...] = ()) -> Step:
     port = {"load": "ld", "swap": "sw", "feed": "fd"}[mnemonic]
     slots = (f"mxm{plane}.{port}",)
-    return Step(mnemonic, slots, (), None, {}, rep, 1, LATENCY[mnemonic], 0, 0, 0, offset, 0, hold)
+    return Step(mnemonic, slots, (), None, {}, rep, 1, LATENCY[mnemonic], 0, 0, offset, 0, hold)
 
 
 def test_planes_load_swap_and_feed_in_order() -> None:
