@@ -106,6 +106,10 @@ def _by_shifts(
     part = View(source.buffer, source.leading, source.strides, source.offset, lanes, source.tile + tile)
     twin = lowering.temporary(from_kind, part.shape)
     copy_rows(lowering, part, twin)
+    if len(lowering.flow.buffers[part.buffer].segments) > 1:
+        # Segments lie in many slices, and the first level's results would have to keep away from all of them.
+        part = lowering.temporary(from_kind, twin.shape)
+        copy_rows(lowering, twin, part)
     distance = 1 << max(width - 1, 0).bit_length() - 1 if width > 1 else 0
     sides: list[Side] = [s for s in ("w", "e") if lowering.chip.slices("sram", s)]
     while distance:
