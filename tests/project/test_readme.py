@@ -155,3 +155,11 @@ def test_pictures_are_those_of_the_chip() -> None:
 def test_the_design_names_every_pass() -> None:
     design = (ROOT / "docs" / "architecture.md").read_text()
     assert [name for name in PASSES if f"`{name}`" not in design] == []
+
+
+def test_figures_are_those_of_the_last_benchmark_run() -> None:
+    text = (ROOT / "README.md").read_text()
+    figures = re.findall(r"\d[\d,.]*(?:%| s\b)|\d+,\d+", text[text.index("## Figures") : text.index("## What it does not")])
+    last_run = (ROOT / "benchmarks" / "README.md").read_text()
+    assert len(figures) > 20
+    assert [f for f in figures if f.removesuffix(" s") not in last_run] == []
