@@ -78,9 +78,13 @@ def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit
 
 
 def _byte_streams(cluster: Cluster) -> int:
-    """Byte streams that the operands from memory and the intermediate values need at the VXM at once."""
+    """Byte streams that the operands from memory and the intermediate values need at the VXM at once.
+
+    Casts mostly happen on the way into or out of another operation, and need none of their own.
+    """
     outside: set[SSAValue] = set()
     for op in cluster.operations:
         outside.update(o for o in op.operands if o.owner not in cluster.members and not isinstance(o.owner, ConstantOp))
     operands = sum(BYTES[tensor_of(o).type] for o in outside)
-    return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in cluster.operations)
+    computed = [op for op in cluster.operations if not isinstance(op, CastOp)]
+    return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in computed)
