@@ -21,6 +21,9 @@ FLOAT_FUNCTIONS = (
 )  # fmt: skip
 SUM_TYPES = {"i8": "i32", "i32": "i32", "f16": "f32", "f32": "f32"}
 
+MOST_INDICES = 40
+"""Of one look-up: they go one by one."""
+
 Shape = tuple[int, ...]
 
 
@@ -44,7 +47,7 @@ class Limits:
     """What programs are made for. `vectors` bounds rows × tiles of every tensor."""
 
     lanes: int
-    vectors: int = 96
+    vectors: int = 64
     transposes: bool = True
     """Whether the last axis of values computed at run time may change its place."""
 
@@ -395,7 +398,8 @@ class Generator:
             rows = [rng.randrange(x.shape[0]) for _ in range(rng.randint(1, 3))]
             self.bind(f"{x.name}[{rows}]", x.type, (len(rows), *x.shape[1:]))
             return
-        index = self.leaf("i32", self.shape(rng.choice((1, 1, 2))), x.shape[0])
+        sizes = self.shape(rng.choice((1, 1, 2)))
+        index = self.leaf("i32", sizes if prod(sizes) <= MOST_INDICES else sizes[-1:], x.shape[0])
         shape = (*index.shape, *x.shape[1:])
         if self.fits(shape):
             form = rng.choice(("gather({}, {})", "{}[{}]"))

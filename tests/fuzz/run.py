@@ -33,7 +33,7 @@ def chip_named(name: str) -> Chip:
 def limits_for(chip: Chip) -> Limits:
     """Tensors that leave a chip room for many of them."""
     words = sum(chip.words(u.name) for u in chip.slices("sram"))
-    return Limits(chip.lanes, min(96, words // 96), chip.mxm.transposed_load)
+    return Limits(chip.lanes, min(64, words // 96), chip.mxm.transposed_load)
 
 
 def judge(seed: int, chip_name: str) -> tuple[int, Verdict]:

@@ -20,8 +20,8 @@ from isa.checker import check
 ROOT = Path(__file__).parents[2]
 BATCH = 10
 """Programs a test."""
-BATCHES = {"small": 12, "plain": 8, "tiny": 4}
-"""Chips with how many batches; together 240 programs."""
+BATCHES = {"small": 10, "plain": 7, "tiny": 5}
+"""Chips with how many batches; together 220 programs."""
 WORK = [(chip, number) for chip, batches in BATCHES.items() for number in range(batches)]
 
 WORDS = (
