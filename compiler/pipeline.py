@@ -16,6 +16,7 @@ from compiler.context import LockstepContext, new_context, require_chip_of
 from compiler.lowering.capacity import require_room
 from compiler.pass_pipeline import parse_passes
 from compiler.scheduling.flow_schedule import TripFault
+from compiler.scheduling.placement import NoRoomFault
 from compiler.transforms.lower_to_flow import LowerToFlowPass
 from compiler.weights import WeightStore
 from isa.checker import require_valid
@@ -70,7 +71,8 @@ def stage_text(stage: str, module: ModuleOp, weights: WeightStore, chip: Chip, p
 def run_passes(module: ModuleOp, context: LockstepContext, steps: Sequence[ModulePass]) -> ModuleOp:
     """The module after all passes; nothing is verified in between. Raises ToolchainError.
 
-    Where trips turn out to need something twice at once, the graph is lowered again, one operation a trip.
+    Where trips turn out to need something twice at once, or so many slices at once that buffers find no place, the graph is
+    lowered again, one operation a trip and no tensor in segments.
     """
     at = next((i for i, step in enumerate(steps) if isinstance(step, LowerToFlowPass)), len(steps))
     if at < len(steps):
@@ -81,7 +83,7 @@ def run_passes(module: ModuleOp, context: LockstepContext, steps: Sequence[Modul
     try:
         for step in steps[at:]:
             step.apply(context, module)
-    except TripFault:
+    except (TripFault, NoRoomFault):
         lowering = steps[at]
         if not isinstance(lowering, LowerToFlowPass) or lowering.fuse_limit == 1:
             raise

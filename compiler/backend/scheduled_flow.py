@@ -7,9 +7,10 @@ from xdsl.dialects.builtin import ModuleOp
 from compiler.backend.emit import Schedule
 from compiler.dialects.flow_reader import flow_of, places_of, program_in, schedule_of
 from compiler.scheduling.chip_fit import require_chip
-from compiler.scheduling.flow_schedule import location_of, place_trips
+from compiler.scheduling.flow_schedule import place_trips
 from compiler.scheduling.list_scheduler import Scheduled
 from compiler.scheduling.placed import PlacedTrip
+from compiler.scheduling.trip import location_of
 from isa.chip import Chip
 from isa.errors import ModelFault
 

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 @click.option("--output", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Write each output to DIR/NAME.npy.")
 @click.option("--machine", type=click.Choice(["fast", "reference"]), default="fast", help="Simulator [fast].")
 @click.option("--calls", type=click.IntRange(1), default=1, help="Call the program that often; states live from call to call.")
+@click.option(
+    "--trace", metavar="FILE.json", type=click.Path(path_type=Path), help="Write the time line for Perfetto or Chrome."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def run(source: Path, inputs: tuple[str, ...], folder: Path | None, machine: Machine, calls: int, as_json: bool) -> None:
+def run(
+    source: Path, inputs: tuple[str, ...], folder: Path | None, machine: Machine, calls: int, trace: Path | None, as_json: bool
+) -> None:
     """Run a program file (.lbin) or assembly text (.lasm): exact in cycles and in bits.
 
     With --calls N an input file may hold N tensors, stacked along a new first axis; outputs are stacked the same way.
@@ -28,12 +33,15 @@ def run(source: Path, inputs: tuple[str, ...], folder: Path | None, machine: Mac
     lockstep run model.lbin --input x=x.npy --output results
     lockstep run counter.lbin --input step=steps.npy --calls 10 --json
     lockstep run by-hand.lasm --machine reference
+    lockstep run model.lbin --input x=x.npy --trace model.json
     """
     from compiler.cli import measures, tensors
     from compiler.cli.output_files import require_folder
     from compiler.cli.program_places import require_valid_file
     from compiler.cli.progress import tracked
     from compiler.session import Device, performance, read_program
+    from isa.atomic_file import write_whole
+    from sim.trace import trace_json
 
     files = tensors.parse_assignments(inputs)
     if folder:
@@ -41,6 +49,8 @@ def run(source: Path, inputs: tuple[str, ...], folder: Path | None, machine: Mac
     program = read_program(source)
     each = tensors.split_calls(tensors.read_inputs(files), files, program, calls)
     require_valid_file(program, source)
+    if trace:
+        write_whole(trace, trace_json(program).encode())
     begun = time.perf_counter()
     device = Device(program, machine)
     results = [device.run(given) for given in tracked(each, calls, "running")]

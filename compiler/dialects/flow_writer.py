@@ -27,7 +27,6 @@ from compiler.dialects.flow_reader import place_keys
 from compiler.dialects.flow_types import Number, Numbers, StreamType, numbers
 from compiler.dialects.graph_shapes import Tensor
 from compiler.dialects.graph_types import source_location, tensor_type
-from compiler.scheduling.flow_schedule import location_of
 from compiler.scheduling.list_scheduler import Scheduled
 from compiler.scheduling.placed import Places
 from compiler.scheduling.trip import (
@@ -45,6 +44,7 @@ from compiler.scheduling.trip import (
     Trip,
     Value,
     Write,
+    location_of,
 )
 from isa.program import Immediate
 

@@ -18,6 +18,7 @@ from compiler.dialects.graph import ConcatOp, InsertOp, PadOp, ReshapeOp, SliceO
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.exchange import exchange_matrix
 from compiler.lowering.selection import Piece, select_lanes
 from compiler.lowering.views import View
 from isa.layout import NUMPY_TYPES
@@ -148,6 +149,11 @@ def join_columns(lowering: Lowering, source: View, target: View) -> None:
     parts = target.columns // source.columns
     flat = source.with_leading((source.rows // parts, parts))
     rows = target.with_leading((target.rows,))
+    loads = rows.rows * -(-parts // lowering.chip.lanes)
+    if source.columns == 1 and loads < parts and lowering.chip.mxm.transposed_load:
+        for row in range(rows.rows):
+            exchange_matrix(lowering, flat.at((row,)), replace(rows.at((row,)), leading=(1,), strides=(1,)))
+        return
     boxes = [
         Box((0,), rows.leading, part * source.columns, source.columns,
             replace(flat, leading=rows.leading, strides=flat.strides[:1], offset=flat.offset + part * flat.strides[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -59,6 +59,8 @@ class Lowering:
     def buffer(self, name: str, tensor: Tensor, role: Role, hint: Hint | None = None, digest: str = "") -> Buffer:
         """A new buffer in SRAM."""
         hint = hint or Hint()
+        if hint.segments == (0,):
+            hint = replace(hint, segments=self.borders(prod(tensor.shape[:-1]), hint.stripes))
         buffer = Buffer(
             self.unique(name), tensor.shape, tensor.type, role, "sram", self.chip.lanes, hint.stripes, hint.segments, digest
         )
@@ -67,6 +69,11 @@ class Lowering:
                 buffer.sides[segment, tile] = side
         self.flow.buffers[buffer.name] = buffer
         return buffer
+
+    def borders(self, rows: int, stripes: int) -> tuple[int, ...]:
+        """First rows of the fewest equal segments that leave room for others in a slice: a column takes at most half of it."""
+        count = max(1, -(-rows // (stripes * max(1, self.chip.sram.words // 2))))
+        return tuple(dict.fromkeys(rows * i // count for i in range(count)))
 
     def result(self, value: SSAValue) -> View:
         """The view that a graph value will be written to: an output's own buffer where the value goes out."""

@@ -16,6 +16,7 @@ from compiler.lowering.copies import copy_rows, written
 from compiler.lowering.lane_tree import lane_tree
 from compiler.lowering.views import Run, View, row_strides, runs
 from compiler.scheduling.trip import Write
+from isa.chip import Side
 from isa.spec import ElementType
 
 ALONG_TIME = {
@@ -81,13 +82,20 @@ def _fold_rows(lowering: Lowering, source: View, kept: list[int], reduced: list[
         return
     for index, first in _positions(base):
         walk = View(source.buffer, (count,), (step,), first, source.columns, source.tile)
-        pieces = list(runs([walk], lowering.flow.buffers))
-        if len(pieces) > 1:
-            whole = lowering.temporary(lowering.flow.buffers[source.buffer].type, (count, source.columns))
-            copy_rows(lowering, walk, whole)
-            pieces = list(runs([whole], lowering.flow.buffers))
-            walk = whole
-        _fold_run(lowering, walk, pieces[0], ALONG_TIME[domain, function], target, index)
+        if len(list(runs([walk], lowering.flow.buffers))) > 1:
+            walk = _on_one_side(lowering, walk)
+        _fold_run(lowering, walk, Run(count, (walk.offset,), walk.strides), ALONG_TIME[domain, function], target, index)
+
+
+def _on_one_side(lowering: Lowering, walk: View) -> View:
+    """A copy whose rows all come to the VXM from the same side, so that one fold can run over the borders of segments."""
+    buffers = lowering.flow.buffers
+    whole = lowering.temporary(buffers[walk.buffer].type, (*walk.leading, walk.columns))
+    buffer = buffers[whole.buffer]
+    side: Side = "w" if lowering.chip.slices("sram", "w") else "e"
+    buffer.sides = {(segment, tile): side for segment in range(len(buffer.segments)) for tile in range(buffer.tiles)}
+    copy_rows(lowering, walk, whole)
+    return whole
 
 
 def _collapsed(source: View, reduced: list[int]) -> tuple[int, int | None]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.scheduling.flow_schedule import location_of
 from compiler.scheduling.placed import Places
-from compiler.scheduling.trip import Compute, Feed, Flow, Load, Node, Swap, Trip
+from compiler.scheduling.trip import Compute, Feed, Flow, Load, Node, Swap, Trip, location_of
 from isa.chip import Chip
 from isa.errors import ModelFault
 from isa.spec import BYTES

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import networkx as nx
 
 from compiler.scheduling.dependences import dependence_graph
 from compiler.scheduling.list_scheduler import NoPlaceError, Scheduled, schedule
 from compiler.scheduling.placed import PlacedTrip, Places, RigidityError, place_trip
-from compiler.scheduling.trip import Flow
+from compiler.scheduling.trip import Flow, location_of
 from isa.chip import Chip
-from isa.errors import Location, ModelFault
-
-_PLACE = re.compile(r"(.+):([0-9]+):([0-9]+): ")
+from isa.errors import ModelFault
 
 
 class TripFault(ModelFault):
     """A trip that cannot be made at these places, at any time."""
-
-
-def location_of(origin: str) -> Location | None:
-    """The source place that a trip's origin begins with, if it does."""
-    found = _PLACE.match(origin)
-    return Location(found[1], int(found[2]), int(found[3])) if found else None
 
 
 def place_trips(flow: Flow, places: Places, chip: Chip) -> list[PlacedTrip]:

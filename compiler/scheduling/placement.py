@@ -18,9 +18,9 @@ import networkx as nx
 
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.stream_demand import StreamDemand
-from compiler.scheduling.trip import Buffer, Flow, Group, Write, touched
+from compiler.scheduling.trip import Buffer, Flow, Group, Write, location_of, touched
 from isa.chip import Chip, Side
-from isa.errors import ModelFault
+from isa.errors import Location, ModelFault
 
 RANDOM_ORDERS = 4
 """Orders of placement that are tried when the considered ones fail."""
@@ -105,6 +105,10 @@ def _rivals(flow: Flow) -> dict[Group, set[Group]]:
             for group in together:
                 rivals[group] |= together
     return rivals
+
+
+class NoRoomFault(ModelFault):
+    """A buffer that found no place, in whatever order the buffers chose."""
 
 
 def place(flow: Flow, chip: Chip) -> Places:
@@ -241,14 +245,22 @@ class _Placement:
             stripe, byte = divmod(i, buffer.bytes)
             self.places[name][segment, stripe, tile, byte] = Place(choice.unit, choice.base)
 
-    def too_large(self, buffer: Buffer, width: int, words: int, forbidden: int) -> ModelFault:
+    def first_use(self, buffer: Buffer) -> Location | None:
+        """The source place of the first trip that touches the buffer."""
+        trips = self.flow.trips
+        touching = (t for t in trips if any(g[0] == buffer.name for n in t.nodes for g in touched(n, self.flow.buffers)))
+        first = next(touching, None)
+        return location_of(first.origin) if first else None
+
+    def too_large(self, buffer: Buffer, width: int, words: int, forbidden: int) -> NoRoomFault:
         kind = buffer.memory.upper()
         slices = self.chip.slices(buffer.memory)
         capacity = sum(self.slices[u.name].words for u in slices) * self.chip.lanes
         used = sum(self.slices[u.name].used for u in slices) * self.chip.lanes
         need = width * words * buffer.tiles * len(buffer.segments) * self.chip.lanes
-        return ModelFault(
+        return NoRoomFault(
             f"'{buffer.name}' does not fit: it needs {width} {kind} slices of one side with {words} words free in each",
+            self.first_use(buffer),
             notes=(
                 f"'{buffer.name}' takes {need:,} bytes in all; chip {self.chip.name} has {capacity:,} bytes of {kind}, "
                 f"{used:,} of them taken by what was placed before",

@@ -6,12 +6,14 @@ forced by the time rule. Nodes are in an order in which each value is produced b
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from isa.chip import Side
+from isa.errors import Location
 from isa.program import Immediate
 from isa.spec import BYTES, ElementType
 
@@ -197,6 +199,15 @@ def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
         first, end = sorted((buffer.segment_of(node.row), buffer.segment_of(last)))
         return [(node.buffer, segment, node.tile) for segment in range(first, end + 1)]
     return []
+
+
+_PLACE = re.compile(r"(.+):([0-9]+):([0-9]+): ")
+
+
+def location_of(origin: str) -> Location | None:
+    """The source place that a trip's origin begins with, if it does."""
+    found = _PLACE.match(origin)
+    return Location(found[1], int(found[2]), int(found[3])) if found else None
 
 
 @dataclass(slots=True)

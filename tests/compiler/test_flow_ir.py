@@ -22,9 +22,23 @@ from compiler.dialects.flow_writer import program_of, set_places, set_schedule
 from compiler.lowering.lower import lower_graph
 from compiler.pass_pipeline import parse_passes
 from compiler.pipeline import DEFAULT_PIPELINE, STAGES, compile_graph, run_passes, stage_text
-from compiler.scheduling.flow_schedule import TripFault, find_starts, location_of, place_trips
+from compiler.scheduling.flow_schedule import TripFault, find_starts, place_trips
 from compiler.scheduling.placement import place
-from compiler.scheduling.trip import Buffer, Compute, Feed, Flow, Gather, Load, Read, ReadBlock, Swap, Trip, Value, Write
+from compiler.scheduling.trip import (
+    Buffer,
+    Compute,
+    Feed,
+    Flow,
+    Gather,
+    Load,
+    Read,
+    ReadBlock,
+    Swap,
+    Trip,
+    Value,
+    Write,
+    location_of,
+)
 from compiler.session import declare
 from compiler.transforms.lower_to_flow import LowerToFlowPass
 from isa.chip import load_chip

@@ -1,0 +1,69 @@
+"""Rows and columns of one matrix exchanged: a transposed load, then a feed of the identity, byte column by byte column."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.lowering.chains import Chain
+from compiler.lowering.context import Lowering
+from compiler.lowering.views import View
+from compiler.scheduling.trip import Feed, Load, Read, Swap, Write
+from isa.errors import ModelFault
+
+
+def exchange_matrix(lowering: Lowering, matrix: View, result: View) -> None:
+    """[R, C] to [C, R]; a splat column [R, 1] becomes the row [1, R]. Raises ModelFault where the chip cannot."""
+    chip = lowering.chip
+    if not chip.mxm.transposed_load:
+        raise ModelFault(
+            f"transpose: chip {chip.name} cannot load transposed weights, by which matrices are transposed",
+            hint="keep the matrix in the other order, or choose a chip with mxm.transposed_load",
+        )
+    lanes = chip.lanes
+    identity = lowering.constant(np.eye(lanes, dtype=np.int8), "identity")
+    rows, columns = matrix.leading[0], matrix.columns
+    limit = min(lanes, chip.mxm.accumulators)
+    for first in range(0, rows, lanes):
+        for tile in range(-(-columns // lanes)):
+            width = min(lanes, columns - tile * lanes)
+            for byte in range(lowering.flow.buffers[matrix.buffer].bytes):
+                plane = (len(lowering.flow.trips) // 3) % len(chip.planes)
+                _load(lowering, matrix, first, min(lanes, rows - first), tile, byte, plane)
+                for start in range(0, width, limit):
+                    count = min(limit, width - start)
+                    _feed(lowering, identity, result, first // lanes, tile * lanes, start, count, width, byte, plane)
+
+
+def _load(lowering: Lowering, matrix: View, first: int, count: int, tile: int, byte: int, plane: int) -> None:
+    load = lowering.trip()
+    value = load.value("i8", count)
+    start, step = matrix.offset + first * matrix.strides[0], matrix.strides[0]
+    load.nodes.append(Read(matrix.buffer, matrix.tile + tile, start, step, count, value, byte))
+    load.nodes.append(Load((plane,), value, "i8", count, 0, True))
+    lowering.trip().nodes.append(Swap(plane, "i8"))
+
+
+def _feed(
+    lowering: Lowering,
+    identity: View,
+    result: View,
+    tile: int,
+    row: int,
+    start: int,
+    count: int,
+    depth: int,
+    byte: int,
+    plane: int,
+) -> None:
+    """Rows row + start … of one tile of the result."""
+    trip = lowering.trip()
+    source = trip.value("i8", count)
+    trip.nodes.append(Read(identity.buffer, 0, start, 1, count, source))
+    wide = trip.value("i32", count)
+    trip.nodes.append(Feed(plane, source, "i8", depth, 0, 0, True, count, wide))
+    chain = Chain(trip, lowering.chip, count)
+    chain.anchor(wide)
+    narrow = chain.operation("imov", [wide], "i8")
+    step = result.strides[0]
+    at = result.offset + (row + start) * step
+    trip.nodes.append(Write(result.buffer, result.tile + tile, at, step, narrow, count, 1, byte))
