@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.scheduling.list_scheduler import Scheduled
 from compiler.scheduling.placed import PlacedTrip, Places, Step
-from compiler.scheduling.trip import Buffer, Flow
+from compiler.scheduling.trip import Buffer, Flow, location_of
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.layout import NUMPY_TYPES, pack
@@ -29,12 +30,13 @@ class Schedule:
 
 def emit(schedule: Schedule, weights: WeightStore, chip: Chip) -> Program:
     """The program; `facts` are left to the caller."""
-    origins = ["", *dict.fromkeys(t.origin for t in schedule.trips if t.origin)]
-    number = {origin: i for i, origin in enumerate(origins)}
+    sources = {trip.origin: _source(trip.origin) for trip in schedule.trips}
+    origins = ["", *dict.fromkeys(source for source in sources.values() if source)]
+    number = {source: i for i, source in enumerate(origins)}
     operations = [
         operation
         for trip, found in zip(schedule.trips, schedule.starts, strict=True)
-        for operation in _operations(trip, found, number[trip.origin])
+        for operation in _operations(trip, found, number[sources[trip.origin]])
     ]
     order = {name: slot.index for name, slot in chip.slots.items()}
     operations.sort(key=lambda op: (op.cycle, order[op.slot]))
@@ -49,6 +51,12 @@ def emit(schedule: Schedule, weights: WeightStore, chip: Chip) -> Program:
         elif buffer.digest:
             images += _images(buffer, symbol, weights.get(buffer.digest).reshape(buffer.shape), chip)
     return Program(chip, operations, images, symbols, origins)
+
+
+def _source(origin: str) -> str:
+    """An origin without the folders of its file: a program has the same bytes from wherever its source was compiled."""
+    place = location_of(origin)
+    return PurePath(place.file).name + origin.removeprefix(place.file) if place else origin
 
 
 def _operations(trip: PlacedTrip, found: Scheduled, origin: int) -> list[Operation]:

@@ -47,6 +47,18 @@ def test_the_same_source_gives_the_same_bytes(run: Run) -> None:
     assert Path("a.lbin").read_bytes() == Path("b.lbin").read_bytes()
 
 
+def test_the_folder_of_the_source_is_not_in_the_program(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("compile", "model.lks", "-o", "here.lbin").exit_code == 0
+    assert run("compile", str(folder / "model.lks"), "-o", "absolute.lbin").exit_code == 0
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert run("compile", "../model.lks", "-o", "there.lbin").exit_code == 0
+    here = (folder / "here.lbin").read_bytes()
+    assert (folder / "absolute.lbin").read_bytes() == here
+    assert Path("there.lbin").read_bytes() == here
+    assert {origin.split(":")[0] for origin in load_program("there.lbin").origins} == {"", "model.lks"}
+
+
 def test_emitted_assembly_is_the_program(run: Run) -> None:
     assert run("compile", "model.lks", *TINY).exit_code == 0
     assert run("compile", "model.lks", *TINY, "--emit", "lasm", "-o", "model.lasm").exit_code == 0
