@@ -70,7 +70,7 @@ class ClusterBody:
                 scalar = self.uniform(value)
                 if scalar is not None:
                     self.scalars[value] = scalar
-                if scalar is None or not self.takes_immediate(op):
+                if scalar is None or value is not self.immediate_of(op):
                     self.operands.append(value)
         taken = {} if taken is None else taken
         self.views = [result, *(self.apart(lowering.view(v), v, taken).broadcast(result.leading) for v in self.operands)]
@@ -92,10 +92,12 @@ class ClusterBody:
             return None
         return float(array.flat[0])
 
-    def takes_immediate(self, op: Operation) -> bool:
-        """Whether the operation's uniform operands can all be immediates: it may have one, and must keep one stream."""
-        uniform = sum(1 for v in op.operands if self.uniform(v) is not None)
-        return isinstance(op, (BinaryOp, WhereOp)) and uniform == 1
+    def immediate_of(self, op: Operation) -> SSAValue | None:
+        """The operand that is the operation's immediate: it may have one, and must keep one stream."""
+        uniform = [v for v in op.operands if self.uniform(v) is not None and list(op.operands).count(v) == 1]
+        if not isinstance(op, (BinaryOp, WhereOp)) or not uniform or len(uniform) == len(op.operands):
+            return None
+        return uniform[-1]
 
     def emit(
         self, trip: Trip, chain: Chain, known: dict[SSAValue, int], tile: int, starts: Sequence[int], steps: Sequence[int]
@@ -105,7 +107,7 @@ class ClusterBody:
         members = self.cluster.members
 
         def operand(value: SSAValue, op: Operation, domain: str) -> int | Immediate:
-            if value in self.scalars and self.takes_immediate(op):
+            if value in self.scalars and value is self.immediate_of(op):
                 return immediate(self.scalars[value], domain)
             maker = value.owner
             if isinstance(maker, CastOp) and maker in members and self.folds_into_users(maker):

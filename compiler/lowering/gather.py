@@ -14,6 +14,7 @@ from compiler.lowering.elementwise import immediate
 from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Gather, Read, Write
 from isa.chip import Side
+from isa.spec import BYTES
 
 
 def lower_gather(lowering: Lowering, op: GatherOp) -> None:
@@ -54,16 +55,16 @@ def _table(lowering: Lowering, op: GatherOp) -> Buffer:
     if array is not None and chip.rram and not chip.slices("rram", side):
         side = "e" if side == "w" else "w"
     shape = (tensor.shape[0], 1) if len(tensor.shape) == 1 else tensor.shape
-    memory = "rram" if array is not None and chip.rram else "sram"
+    enough = len(chip.slices("rram", side)) >= BYTES[tensor.type]
+    memory = "rram" if array is not None and enough else "sram"
     digest = lowering.weights.add(np.ascontiguousarray(array)) if array is not None else ""
     key = f"table {digest}"
     if digest and key in lowering.constants:
         return lowering.flow.buffers[lowering.constants[key].buffer]
     role = "param" if digest else "temporary"
-    name = lowering.unique(getattr(op.table.owner, "label", "table"))
-    buffer = Buffer(name, shape, tensor.type, role, memory, chip.lanes, digest=digest)
+    buffer = Buffer(getattr(op.table.owner, "label", "table"), shape, tensor.type, role, memory, chip.lanes, digest=digest)
     buffer.sides = {(0, tile): side for tile in range(buffer.tiles)}
-    lowering.flow.buffers[name] = buffer
+    lowering.add(buffer)
     if digest:
         lowering.constants[key] = view_of(buffer)
         return buffer
@@ -80,7 +81,7 @@ def _index(lowering: Lowering, op: GatherOp, side: Side) -> View:
     view = lowering.view(op.index)
     count = view.rows * view.columns
     buffer = lowering.buffer("index", Tensor("i32", (count, 1)), "temporary")
-    buffer.sides = {(0, 0): side}
+    buffer.sides = {(segment, 0): side for segment in range(len(buffer.segments))}
     target = view_of(buffer)
     if view.columns == 1:
         copy_rows(lowering, view, target.with_leading(view.leading))
@@ -94,7 +95,8 @@ def _row_numbers(lowering: Lowering, index: View, scale: int, part: int, side: S
     if scale == 1:
         return index
     result = lowering.temporary("i32", index.shape)
-    lowering.flow.buffers[result.buffer].sides = {(0, 0): side}
+    numbers = lowering.flow.buffers[result.buffer]
+    numbers.sides = {(segment, 0): side for segment in range(len(numbers.segments))}
     for run in runs([index, result], lowering.flow.buffers):
         trip = lowering.trip()
         chain = Chain(trip, lowering.chip, run.count)

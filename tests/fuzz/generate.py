@@ -425,7 +425,7 @@ class Generator:
     # Structure ------------------------------------------------------------------------------------------------------
 
     def function(self) -> None:
-        name, x = self.fresh("f"), self.take(FLOATS, 1, lambda s: len(s) in (1, 2))
+        name, x = self.fresh("act"), self.take(FLOATS, 1, lambda s: len(s) in (1, 2))
         sizes = ", ".join("nd"[2 - len(x.shape) :])
         body = self.rng.choice((
             "y = x * 0.5 + k; return tanh(y) - x",
@@ -483,7 +483,8 @@ class Generator:
                 self.states.append(state)
                 self.pool.append(state)
         steps, weights = zip(*self.steps(), strict=True)
-        for _ in range(rng.randint(1, 7)):
+        length = rng.randint(1, 7) if rng.random() < 0.9 or self.limits.vectors < 32 else rng.randint(8, 18)
+        for _ in range(length):
             rng.choices(steps, weights)[0]()
         for _ in self.states:
             self.remember()

@@ -48,7 +48,7 @@ def test_random_programs(chip: str, batch: int, fuzz: SimpleNamespace) -> None:
     verdicts = [fuzz.run.judge(seed, chip) for seed in range(batch * BATCH, (batch + 1) * BATCH)]
     failures = [fuzz.run.report(seed, chip, verdict) for seed, verdict in verdicts if verdict.kind in ("failed", "invalid")]
     assert not failures, "\n".join(failures[:2])
-    assert Counter(verdict.kind for _, verdict in verdicts)["refused"] <= 3
+    assert Counter(verdict.kind for _, verdict in verdicts)["refused"] <= BATCH // 2
 
 
 def test_the_programs_reach_the_whole_language(fuzz: SimpleNamespace) -> None:
