@@ -29,7 +29,7 @@ DEFAULT_PIPELINE = (
     "lower-to-flow{fuse-limit=8},place-memory,schedule"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "schedule"}
-"""Stages of the flow dialect, each with the pass that leaves it."""
+"""Stages of the flow dialect, each with the pass that leaves it. The stage before them is `graph`."""
 
 
 def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Program:
@@ -62,7 +62,14 @@ def _collector_paused() -> Generator[None, None, None]:
 
 
 def stage_text(stage: str, module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> str:
-    """The IR as the pass that `STAGES` names for this stage leaves it. The module is used up. Raises ToolchainError."""
+    """The IR as the pass that `STAGES` names for this stage leaves it. The module is used up. Raises ToolchainError.
+
+    The graph is the declared one; where passes are given, what those before `lower-to-flow` make of it.
+    """
+    if stage == "graph":
+        steps = parse_passes(passes or "")
+        lowering = next((i for i, step in enumerate(steps) if step.name == STAGES["flow"]), len(steps))
+        return str(run_passes(module, new_context(weights, chip), steps[:lowering])) + "\n"
     steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
     last = max((i for i, step in enumerate(steps) if step.name == STAGES[stage]), default=len(steps) - 1)
     return str(run_passes(module, new_context(weights, chip), steps[: last + 1])) + "\n"

@@ -61,6 +61,8 @@ def compile_command(
     lockstep compile model.lks -o model.lbin --report model.json
     lockstep compile model.lks --chip tiny --emit lasm
     lockstep compile model.lks --emit graph | lockstep opt -p canonicalize-graph
+
+    --emit graph is the graph as declared or, with --passes, after those of them that work on the graph.
     """
     from compiler.cli import measures
     from compiler.cli.output_files import require_file, write_file
@@ -73,6 +75,8 @@ def compile_command(
     target = load_chip(chip)
     if emit and as_json:
         raise click.UsageError("--emit prints a stage, --json an object: choose one")
+    if emit in IR_STAGES and report:
+        raise click.UsageError(f"--report is about a program, and --emit {emit} stops before there is one: choose one")
     if emit is None:
         output = output or Path(source.with_suffix(".lbin").name)
     for path in (output, report):
@@ -107,13 +111,10 @@ def compile_command(
 
 def _stage_text(source: Path, chip: Chip, precision: Precision, passes: str | None, stage: str) -> str:
     """The IR of a stage as text."""
+    from compiler.pipeline import stage_text
     from compiler.session import declare
 
     module, weights = declare(source, chip, precision)
-    if stage == "graph":
-        return str(module) + "\n"
-    from compiler.pipeline import stage_text
-
     return stage_text(stage, module, weights, chip, passes)
 
 

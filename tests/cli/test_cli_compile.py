@@ -133,6 +133,18 @@ def emitted(run: Run, stage: str) -> str:
     return result.stdout
 
 
+def test_the_graph_is_the_declared_one_or_what_passes_leave(run: Run, folder: Path) -> None:
+    (folder / "model.lks").write_text("input x: f32[2, 4]\noutput y = softmax(x)\n")
+    declared = emitted(run, "graph")
+    assert "graph.softmax" in declared
+    decomposed = run("compile", "model.lks", *TINY, "--emit", "graph", "--passes", "decompose").stdout
+    assert "graph.softmax" not in decomposed
+    assert "graph.reduce" in decomposed
+    later = "decompose,lower-to-flow,place-memory"
+    assert run("compile", "model.lks", *TINY, "--emit", "graph", "--passes", later).stdout == decomposed
+    assert run("compile", "model.lks", *TINY, "--emit", "graph", "--passes", "decompse").exit_code == 1
+
+
 def test_the_flow_has_buffers_and_trips_without_places(run: Run) -> None:
     text = emitted(run, "flow")
     assert "flow.buffer @x input in sram stripes 1 segments [0] : tensor<2x4xf32>" in text

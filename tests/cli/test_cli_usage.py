@@ -24,6 +24,8 @@ LOCKSTEP = Path(sys.executable).parent / "lockstep"
         ("compile",),
         ("compile", "model.lks", "--emit", "soup"),
         ("compile", "model.lks", "--emit", "graph", "--json"),
+        ("compile", "model.lks", "--emit", "graph", "--report", "r.json"),
+        ("compile", "model.lks", "--emit", "scheduled", "--report", "r.json"),
         ("run", "relu.lasm", "--input", "x"),
         ("run", "relu.lasm", "--input", "=x.npy"),
         ("run", "relu.lasm", "--input", "x=x.npy", "--input", "x=x.npy"),
