@@ -15,6 +15,7 @@ from compiler.lowering.views import View, view_of
 from compiler.scheduling.trip import Buffer, Flow, Role, Trip
 from compiler.weights import WeightStore
 from isa.chip import Chip, Side
+from isa.errors import ModelFault
 from isa.layout import NUMPY_TYPES
 from isa.spec import BYTES, TYPES, ElementType
 
@@ -49,26 +50,33 @@ class Lowering:
         self.flow.trips.append(trip)
         return trip
 
-    def unique(self, stem: str) -> str:
-        """A buffer name that is not taken: the stem, or the stem with a number."""
-        count = self.names.get(stem, -1) + 1
-        self.names[stem] = count
-        name = f"{stem}.{count}" if count else stem
-        return name if name not in self.flow.buffers else self.unique(stem)
+    def add(self, buffer: Buffer) -> Buffer:
+        """Enter a buffer under a name of its own.
+
+        What the host knows keeps its name. Everything else, further copies of a parameter among it, gets a name that no
+        source can write: it begins with %.
+        """
+        if buffer.role == "param" and buffer.name in self.flow.buffers:
+            buffer.role = "constant"
+        if buffer.role in ("constant", "temporary"):
+            count = self.names.get(buffer.name, -1) + 1
+            self.names[buffer.name] = count
+            buffer.name = f"%{buffer.name}.{count}" if count else f"%{buffer.name}"
+        if buffer.name in self.flow.buffers:
+            raise ModelFault(f"two tensors of the program's interface are named '{buffer.name}'")
+        self.flow.buffers[buffer.name] = buffer
+        return buffer
 
     def buffer(self, name: str, tensor: Tensor, role: Role, hint: Hint | None = None, digest: str = "") -> Buffer:
         """A new buffer in SRAM."""
         hint = hint or Hint()
         if hint.segments == (0,):
             hint = replace(hint, segments=self.borders(prod(tensor.shape[:-1]), hint.stripes))
-        buffer = Buffer(
-            self.unique(name), tensor.shape, tensor.type, role, "sram", self.chip.lanes, hint.stripes, hint.segments, digest
-        )
+        buffer = Buffer(name, tensor.shape, tensor.type, role, "sram", self.chip.lanes, hint.stripes, hint.segments, digest)
         for segment, side in enumerate(hint.segment_sides):
             for tile in range(buffer.tiles):
                 buffer.sides[segment, tile] = side
-        self.flow.buffers[buffer.name] = buffer
-        return buffer
+        return self.add(buffer)
 
     def borders(self, rows: int, stripes: int) -> tuple[int, ...]:
         """First rows of the fewest equal segments that leave room for others in a slice: a column takes at most half of it."""
@@ -94,12 +102,12 @@ class Lowering:
             hint = Hint(other.segments) if other.stripes == 1 and prod(shape[:-1]) == like.rows else hint
         return view_of(self.buffer("t", Tensor(kind, shape), "temporary", hint))
 
-    def constant(self, array: NDArray[np.generic], stem: str) -> View:
+    def constant(self, array: NDArray[np.generic], stem: str, role: Role = "constant") -> View:
         """A constant in SRAM, in rows; equal constants are kept once."""
         digest = self.weights.add(array)
         if digest not in self.constants:
             kind = element_type(array)
-            self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), "constant", digest=digest))
+            self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), role, digest=digest))
         return self.constants[digest]
 
     def stationary(self, array: NDArray[np.generic], stem: str, depth: int, role: Role = "constant") -> Buffer:
@@ -117,13 +125,13 @@ class Lowering:
         stripes = weight_rows_per_cycle(self.chip, memory, kind)
         inner = array.shape[-2]
         blocks = tuple(b + k for b in range(0, array.size // array.shape[-1], inner) for k in range(0, inner, depth))
-        buffer = Buffer(self.unique(stem), array.shape, kind, role, memory, self.chip.lanes, stripes, blocks, digest)
+        buffer = Buffer(stem, array.shape, kind, role, memory, self.chip.lanes, stripes, blocks, digest)
         sides = mxm_sides(self.chip)
         for tile in range(buffer.tiles):
             side = sides[tile % len(sides)]
             if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
                 buffer.sides |= {(segment, tile): side for segment in range(len(blocks))}
-        self.flow.buffers[buffer.name] = buffer
+        self.add(buffer)
         self.constants[key] = view_of(buffer)
         return buffer
 
@@ -142,8 +150,8 @@ class Lowering:
             array = self.array_of(value)
             assert array is not None
             owner = value.owner
-            stem = owner.label if isinstance(owner, ParamOp) else "c"
-            self.views[value] = self.constant(np.ascontiguousarray(array), stem)
+            stem, role = (owner.label, "param") if isinstance(owner, ParamOp) else ("c", "constant")
+            self.views[value] = self.constant(np.ascontiguousarray(array), stem, role)
         return self.views[value]
 
 

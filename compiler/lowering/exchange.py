@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
-from compiler.lowering.views import View
+from compiler.lowering.views import Run, View, runs
 from compiler.scheduling.trip import Feed, Load, Read, Swap, Write
 from isa.errors import ModelFault
 
@@ -31,7 +33,11 @@ def exchange_matrix(lowering: Lowering, matrix: View, result: View) -> None:
                 _load(lowering, matrix, first, min(lanes, rows - first), tile, byte, plane)
                 for start in range(0, width, limit):
                     count = min(limit, width - start)
-                    _feed(lowering, identity, result, first // lanes, tile * lanes, start, count, width, byte, plane)
+                    ones = replace(identity, leading=(count,), offset=identity.offset + start)
+                    below = result.offset + (tile * lanes + start) * result.strides[0]
+                    written = replace(result, leading=(count,), offset=below, tile=result.tile + first // lanes)
+                    for run in runs([ones, written], lowering.flow.buffers):
+                        _feed(lowering, ones, written, run, width, byte, plane)
 
 
 def _load(lowering: Lowering, matrix: View, first: int, count: int, tile: int, byte: int, plane: int) -> None:
@@ -43,27 +49,14 @@ def _load(lowering: Lowering, matrix: View, first: int, count: int, tile: int, b
     lowering.trip().nodes.append(Swap(plane, "i8"))
 
 
-def _feed(
-    lowering: Lowering,
-    identity: View,
-    result: View,
-    tile: int,
-    row: int,
-    start: int,
-    count: int,
-    depth: int,
-    byte: int,
-    plane: int,
-) -> None:
-    """Rows row + start … of one tile of the result."""
+def _feed(lowering: Lowering, ones: View, result: View, run: Run, depth: int, byte: int, plane: int) -> None:
+    """Rows of one tile of the result, by as many rows of the identity."""
     trip = lowering.trip()
-    source = trip.value("i8", count)
-    trip.nodes.append(Read(identity.buffer, 0, start, 1, count, source))
-    wide = trip.value("i32", count)
-    trip.nodes.append(Feed(plane, source, "i8", depth, 0, 0, True, count, wide))
-    chain = Chain(trip, lowering.chip, count)
+    source = trip.value("i8", run.count)
+    trip.nodes.append(Read(ones.buffer, 0, run.starts[0], run.steps[0], run.count, source))
+    wide = trip.value("i32", run.count)
+    trip.nodes.append(Feed(plane, source, "i8", depth, 0, 0, True, run.count, wide))
+    chain = Chain(trip, lowering.chip, run.count)
     chain.anchor(wide)
     narrow = chain.operation("imov", [wide], "i8")
-    step = result.strides[0]
-    at = result.offset + (row + start) * step
-    trip.nodes.append(Write(result.buffer, result.tile + tile, at, step, narrow, count, 1, byte))
+    trip.nodes.append(Write(result.buffer, result.tile, run.starts[1], run.steps[1], narrow, run.count, 1, byte))

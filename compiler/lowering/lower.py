@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation
 
 from compiler.dialects.graph import (
@@ -37,7 +38,7 @@ from compiler.lowering.matmul import lower_matmul
 from compiler.lowering.memory_hints import memory_hints
 from compiler.lowering.reductions import lower_reduce
 from compiler.lowering.transposes import lower_transpose
-from compiler.lowering.views import view_of
+from compiler.lowering.views import View, view_of
 from compiler.scheduling.trip import Flow
 from compiler.weights import WeightStore
 from isa.chip import Chip
@@ -62,11 +63,27 @@ def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: 
         except ModelFault as fault:
             fault.location = fault.location or source_place(op.location)
             raise
-    for op in ending:
-        lowering.origin = describe(op)
-        state = next(b for b in lowering.flow.buffers.values() if b.role == "state" and b.name == op.label)
-        copy_rows(lowering, lowering.view(op.value), view_of(state))
+    _update_states(lowering, ending)
     return lowering.flow
+
+
+def _update_states(lowering: Lowering, updates: list[UpdateOp]) -> None:
+    """New values into the states, all at once: what is still only a view of a state that changes is copied out first."""
+    buffers = lowering.flow.buffers
+    changing = {op.label for op in updates}
+    values: list[View] = []
+    for op in updates:
+        lowering.origin = describe(op)
+        view = lowering.view(op.value)
+        if view.buffer in changing and view != view_of(buffers[op.label]):
+            apart = lowering.temporary(tensor_of(op.value).type, view.shape)
+            copy_rows(lowering, view, apart)
+            view = apart
+        values.append(view)
+    for op, view in zip(updates, values, strict=True):
+        lowering.origin = describe(op)
+        if view != view_of(buffers[op.label]):
+            copy_rows(lowering, view, view_of(buffers[op.label]))
 
 
 def _lower_clustered(lowering: Lowering, op: Operation, cluster: Cluster) -> None:
@@ -88,10 +105,10 @@ def _lower_single(lowering: Lowering, op: Operation) -> None:
         _lower_output(lowering, op)
     elif isinstance(op, BroadcastOp):
         _lower_broadcast(lowering, op)
-    else:
-        for kind, lower in _SINGLE.items():
-            if isinstance(op, kind):
-                lower(lowering, op)
+    elif not isinstance(op, (ParamOp, ConstantOp, ReturnOp)):
+        if type(op) not in _SINGLE:
+            raise ModelFault(f"{op.name} cannot be lowered", hint="run the pass decompose before")
+        _SINGLE[type(op)](lowering, op)
 
 
 _SINGLE: dict[type[Operation], Callable[..., None]] = {
@@ -104,8 +121,7 @@ _SINGLE: dict[type[Operation], Callable[..., None]] = {
     InsertOp: lower_insert,
     GatherOp: lower_gather,
 }
-
-assert not set(_SINGLE) & {ParamOp, ConstantOp}, "parameters and constants are placed when they are used"
+"""Parameters and constants are not here: they are placed when they are used."""
 
 
 def _lower_output(lowering: Lowering, op: OutputOp) -> None:
