@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from xdsl.passes import ModulePass
@@ -14,8 +15,8 @@ from isa.errors import Location, SyntaxFault
 FILE = "--passes"
 
 
-def parse_passes(text: str) -> list[ModulePass]:
-    """The passes of a pipeline. Raises SyntaxFault for a malformed text, an unknown pass, a wrong option."""
+def parse_passes(text: str, known: Mapping[str, Callable[[], type[ModulePass]]] = PASSES) -> list[ModulePass]:
+    """The passes of a pipeline. Raises SyntaxFault for a malformed text, a pass that is not known, a wrong option."""
     try:
         specs = list(parse_pipeline(text))
     except (ArgSpecParseError, ParseError, ValueError) as error:
@@ -23,13 +24,13 @@ def parse_passes(text: str) -> list[ModulePass]:
         raise SyntaxFault("this is not a pipeline", Location(FILE), notes=(reason,), hint=_FORM) from None
     found: list[ModulePass] = []
     for spec in specs:
-        if spec.name not in PASSES:
-            near = get_close_matches(spec.name, PASSES, n=1)
+        if spec.name not in known:
+            near = get_close_matches(spec.name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"passes are {', '.join(PASSES)}"
             column = text.find(spec.name) + 1
             raise SyntaxFault(f"there is no pass '{spec.name}'", Location(FILE, 1, column, text), hint=hint)
         try:
-            found.append(PASSES[spec.name]().from_pass_spec(spec))
+            found.append(known[spec.name]().from_pass_spec(spec))
         except ValueError as error:
             raise SyntaxFault(f"pass {spec.name}: {error}", Location(FILE)) from None
     return found

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
+from xdsl.printer import Printer
 
 from compiler.backend.bounds import lower_bound
 from compiler.backend.emit import emit
 from compiler.backend.scheduled_flow import read_schedule
 from compiler.context import LockstepContext, new_context, require_chip_of
+from compiler.dialects.graph_program import main_block
+from compiler.dialects.graph_types import source_place
 from compiler.lowering.capacity import require_room
 from compiler.pass_pipeline import parse_passes
 from compiler.scheduling.flow_schedule import TripFault
@@ -64,15 +68,25 @@ def _collector_paused() -> Generator[None, None, None]:
 def stage_text(stage: str, module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> str:
     """The IR as the pass that `STAGES` names for this stage leaves it. The module is used up. Raises ToolchainError.
 
-    The graph is the declared one; where passes are given, what those before `lower-to-flow` make of it.
+    The graph is the declared one; where passes are given, what those before `lower-to-flow` make of it. It is written
+    with the places of its operations in the source: trips that are made from the text have them too.
     """
     if stage == "graph":
         steps = parse_passes(passes or "")
         lowering = next((i for i, step in enumerate(steps) if step.name == STAGES["flow"]), len(steps))
-        return str(run_passes(module, new_context(weights, chip), steps[:lowering])) + "\n"
+        return _with_places(run_passes(module, new_context(weights, chip), steps[:lowering]))
     steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
     last = max((i for i, step in enumerate(steps) if step.name == STAGES[stage]), default=len(steps) - 1)
     return str(run_passes(module, new_context(weights, chip), steps[: last + 1])) + "\n"
+
+
+def _with_places(module: ModuleOp) -> str:
+    """The text of a graph with source places; without them where a file's name is one that xDSL could not read again."""
+    files = {place.file for op in main_block(module).ops if (place := source_place(op.location))}
+    readable = all(name.isascii() and name.isprintable() and not {'"', "\\"} & set(name) for name in files)
+    text = StringIO()
+    Printer(text, print_debuginfo=readable).print_op(module)
+    return text.getvalue() + "\n"
 
 
 def run_passes(module: ModuleOp, context: LockstepContext, steps: Sequence[ModulePass]) -> ModuleOp:

@@ -13,13 +13,13 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import IO, ClassVar
 
-from safetensors import SafetensorError
-from safetensors.numpy import load
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from compiler.context import LockstepContext
+from compiler.frontend.parameters import ParameterFiles
+from compiler.pass_pipeline import parse_passes
 from compiler.passes import DIALECTS, PASSES
 from isa.atomic_file import write_whole
 from isa.chip import load_chip
@@ -50,15 +50,21 @@ class LockstepOptMain(xDSLOptMain):
         context = LockstepContext(chip=chip)
         context.__dict__.update(self.ctx.__dict__)
         self.ctx = context
-        if self.args.weights:
-            _load_weights(self.args.weights, context)
+        for path in self.args.weights:
+            _load_weights(path, context)
 
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
         super().register_all_arguments(arg_parser)
         arg_parser.prog = "lockstep opt" if arg_parser.prog == "lockstep" else arg_parser.prog
         arg_parser.epilog = f"Passes of Lockstep: {', '.join(PASSES)}. The others are those of xDSL."
         arg_parser.add_argument("--chip", help="preset or TOML file, for passes that need a chip")
-        arg_parser.add_argument("--weights", help="safetensors file with the arrays that digests stand for, under any names")
+        arg_parser.add_argument(
+            "--weights",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help=".npz, .npy or .safetensors file with arrays that digests stand for, under any names; may be given again",
+        )
 
     def register_all_dialects(self) -> None:
         super().register_all_dialects()
@@ -69,6 +75,10 @@ class LockstepOptMain(xDSLOptMain):
         super().register_all_passes()
         for name, factory in PASSES.items():
             self.register_pass(name, factory)
+
+    def setup_pipeline(self) -> None:
+        parse_passes(self.args.passes, self.available_passes)  # says what is wrong as `lockstep compile --passes` does
+        super().setup_pipeline()
 
     def prepare_input(self) -> tuple[list[tuple[IO[bytes], int]], str]:
         try:
@@ -107,10 +117,11 @@ def _require_closed_strings(text: str, file: str) -> None:
 
 def _load_weights(path: str, context: LockstepContext) -> None:
     try:
-        for array in load(Path(path).read_bytes()).values():
-            context.weights.add(array)
-    except (OSError, SafetensorError) as error:
-        raise DataFault(f"cannot read the weights: {error}", Location(path)) from None
+        with ParameterFiles(Path()) as files:
+            for array in files.read_all(path):
+                context.weights.add(array)
+    except DataFault as fault:
+        raise DataFault(f"--weights: {fault.message}", notes=fault.notes) from None
 
 
 def describe(error: BaseException) -> str:

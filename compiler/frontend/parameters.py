@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,14 +56,26 @@ class ParameterFiles:
                 notes=(f"its keys are {listed}" if file.keys else "it has no keys at all",),
                 hint=f'did you mean "{near[0]}"? write: as "{near[0]}"' if near else "",
             )
-        try:
-            array = file.read(key)
-        except (*DAMAGE, OSError, MemoryError) as error:
-            raise DataFault(f"'{name}' is damaged at key '{key}': {_reason(error)}") from None
+        array = self._array(name, key)
         wanted = NUMPY_TYPES[kind.type]
         if array.dtype.newbyteorder("<") != wanted or array.shape != kind.shape:
             raise _mismatch(name, key, array, kind)
         return array.astype(wanted, copy=False)
+
+    def read_all(self, name: str) -> Iterator[NDArray[np.generic]]:
+        """Every array of a file that has one of the four element types, whatever its key. Raises DataFault without a place."""
+        keys = self._file(name).keys
+        for key in ("",) if keys is None else keys:
+            array = self._array(name, key)
+            wanted = array.dtype.newbyteorder("<")
+            if wanted in NUMPY_TYPES.values():
+                yield array.astype(wanted, copy=False)
+
+    def _array(self, name: str, key: str) -> NDArray[np.generic]:
+        try:
+            return self._file(name).read(key)
+        except (*DAMAGE, OSError, MemoryError) as error:
+            raise DataFault(f"'{name}' is damaged at key '{key}': {_reason(error)}") from None
 
     def _file(self, name: str) -> _File:
         if name not in self._open:
