@@ -25,6 +25,7 @@ from compiler.transforms.lower_to_flow import LowerToFlowPass
 from compiler.weights import WeightStore
 from isa.checker import require_valid
 from isa.chip import Chip
+from isa.errors import PromiseFault, ScheduleFault
 from isa.program import Program
 from isa.timing import program_cycles
 
@@ -37,7 +38,10 @@ STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "sched
 
 
 def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Program:
-    """A declared graph as a program that the checker has passed. The module is used up. Raises ToolchainError."""
+    """A declared graph as a program that the checker has passed. The module is used up.
+
+    Raises ToolchainError; PromiseFault if the checker finds the program wrong, which is never the model's fault.
+    """
     steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
     with _collector_paused():
         module = run_passes(module, new_context(weights, chip), steps)
@@ -49,7 +53,10 @@ def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: st
         "bound_cycles": bound,
         "bound_by": by,
     }
-    require_valid(program)
+    try:
+        require_valid(program)
+    except ScheduleFault as fault:
+        raise PromiseFault(f"the compiled program is not legal: {fault.message}", fault.location, notes=fault.notes) from fault
     return program
 
 

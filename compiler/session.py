@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from isa.asm import read_assembly
 from isa.chip import Chip
 from isa.container import load_program
-from isa.errors import DataFault, Location, ToolchainError
+from isa.errors import DataFault, Location, PromiseFault
 from isa.program import Program
 from isa.timing import program_cycles
 from sim.device import Device, Machine, Result
@@ -29,18 +29,11 @@ if TYPE_CHECKING:
 
     from compiler.weights import WeightStore
 
-__all__ = ["Compiled", "Device", "Machine", "Result", "compile_file", "performance", "run_and_compare"]
+__all__ = ["Compiled", "Device", "Machine", "PromiseFault", "Result", "compile_file", "performance", "run_and_compare"]
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 Precision = Literal["f32", "f16", "i8f16"]
-
-
-class PromiseFault(ToolchainError):
-    """A program that did not do what the compiler promised."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="this is a fault of Lockstep, not of your program: please report it with the source")
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,5 +79,13 @@ class DataFault(ToolchainError):
     """Inputs, parameters or outputs of the wrong name, shape, type or place."""
 
 
+class PromiseFault(ToolchainError):
+    """A fault of Lockstep itself: a program that is not, or does not do, what the compiler promised. Exit 70."""
+
+    def __init__(self, message: str, location: Location | None = None, *, notes: tuple[str, ...] = ()) -> None:
+        hint = "this is a fault of Lockstep, not of your program: please report it with the source"
+        super().__init__(message, location, notes=notes, hint=hint)
+
+
 class Trap(ToolchainError):
     """A rule of the chip broken while the program ran. The message names cycle, slot and operation."""

@@ -19,7 +19,7 @@ from compiler.cli.compile import compile_command
 from compiler.cli.disasm import disasm
 from compiler.cli.run import run
 from compiler.cli.verify import verify
-from isa.errors import ToolchainError
+from isa.errors import PromiseFault, ToolchainError
 
 EXIT_FAULT = 1
 EXIT_INTERNAL = 70
@@ -46,7 +46,7 @@ class Lockstep(click.Group):
 def describe(error: Exception) -> tuple[str, int]:
     """Message and exit code for an error that reached the top."""
     if isinstance(error, ToolchainError):
-        return error.render(), EXIT_FAULT
+        return error.render(), EXIT_INTERNAL if isinstance(error, PromiseFault) else EXIT_FAULT
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}error: {error.strerror}", EXIT_FAULT

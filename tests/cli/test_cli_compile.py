@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from compiler import pipeline
+from compiler.backend.emit import Schedule, emit
+from compiler.cli.main import lockstep
+from compiler.weights import WeightStore
+from isa.chip import Chip
 from isa.container import load_program
+from isa.program import Program
 
 Run = Callable[..., Result]
 PERFORMANCE = ["cycles", "predicted_cycles", "bound_cycles", "bound_by", "clock_ghz", "latency_us"]
@@ -64,6 +71,20 @@ def test_emitted_assembly_is_the_program(run: Run) -> None:
     assert run("compile", "model.lks", *TINY, "--emit", "lasm", "-o", "model.lasm").exit_code == 0
     assert run("asm", "model.lasm", "-o", "again.lbin").exit_code == 0
     assert Path("again.lbin").read_bytes() == Path("model.lbin").read_bytes()
+
+
+def test_an_illegal_program_of_ours_is_not_blamed_on_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def emit_late(found: Schedule, weights: WeightStore, chip: Chip) -> Program:
+        program = emit(found, weights, chip)
+        program.operations = [replace(op, cycle=op.cycle + 1) if op.mnemonic == "write" else op for op in program.operations]
+        return program
+
+    monkeypatch.setattr(pipeline, "emit", emit_late)
+    result = CliRunner().invoke(lockstep, ["compile", "model.lks"])
+    assert result.exit_code == 70
+    assert result.stderr.startswith("error: the compiled program is not legal: ")
+    assert "this is a fault of Lockstep, not of your program" in result.stderr
+    assert not Path("model.lbin").exists()
 
 
 @pytest.mark.parametrize(("chip", "precision"), [("lpu-rram", "f32"), ("tiny", "f16"), ("tiny", "i8f16")])
