@@ -16,13 +16,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 IR_STAGES = ("graph", "flow", "placed", "scheduled")
 STAGES = (*IR_STAGES, "lasm")
 PRECISIONS = ("f32", "f16", "i8f16")
+PRECISION_HELP = (
+    "Of f32 products left open [f32]. i8f16 quantises parameters of two axes that stand on the right of a product; "
+    "all other products run in f16."
+)
 
 
 def compile_options(command: Command) -> Command:
     """The options of every command that compiles: chip, precision, passes."""
     for option in (
         click.option("--passes", metavar="PIPELINE", help="Run these passes instead of the default pipeline."),
-        click.option("--precision", type=click.Choice(PRECISIONS), default="f32", help="Of f32 products left open [f32]."),
+        click.option("--precision", type=click.Choice(PRECISIONS), default="f32", help=PRECISION_HELP),
         click.option("--chip", default="lpu-rram", show_default=True, help="A name from `lockstep chip list` or a .toml file."),
     ):
         command = option(command)

@@ -166,6 +166,20 @@ def test_the_graph_is_the_declared_one_or_what_passes_leave(run: Run, folder: Pa
     assert run("compile", "model.lks", *TINY, "--emit", "graph", "--passes", "decompse").exit_code == 1
 
 
+def test_i8f16_quantises_parameters_of_two_axes_on_the_right(run: Run, folder: Path) -> None:
+    """What the help and the page of the language say."""
+    assert "parameters of two axes that stand on the right" in " ".join(run("compile", "--help").stdout.split())
+    right = ["x @ w", "x @ w.T"]
+    others = ["w @ x", "x @ (w * 2)", "x @ x", "b @ b"]
+    declarations = 'input x: f32[4, 4]\nparam w: f32[4, 4] from "m.npz"\nparam b: f32[2, 4, 4] from "m.npz"\n'
+    np.savez("m.npz", w=np.ones((4, 4), np.float32), b=np.ones((2, 4, 4), np.float32))
+    for product in right + others:
+        (folder / "model.lks").write_text(f"{declarations}output y = {product}\n")
+        text = run("compile", "model.lks", "--precision", "i8f16", "--emit", "graph").stdout
+        assert ('graph.param "w.i8' in text) == (product in right), product
+        assert ("precision f16" in text) == (product in others), product
+
+
 def test_the_flow_has_buffers_and_trips_without_places(run: Run) -> None:
     text = emitted(run, "flow")
     assert "flow.buffer @x input in sram stripes 1 segments [0] : tensor<2x4xf32>" in text
