@@ -13,11 +13,11 @@
 // CHECK-NEXT: }
 
 // One operation a trip: the value in between goes through memory.
-// SHORT: flow.buffer @t temporary in sram stripes 1 segments [0] : tensor<4x8xf16>
+// SHORT: flow.buffer @"%t" temporary in sram stripes 1 segments [0] : tensor<4x8xf16>
 // SHORT: flow.trip "unary exp" {
-// SHORT: flow.write %{{.*}} to @t
+// SHORT: flow.write %{{.*}} to @"%t"
 // SHORT: flow.trip "model.lks:7:3: binary add" {
-// SHORT-NEXT: flow.read @t
+// SHORT-NEXT: flow.read @"%t"
 func.func @main() {
   %x = graph.input "x" : tensor<4x8xf16>
   %one = graph.constant dense<1.0> : tensor<f16>
@@ -28,8 +28,8 @@ func.func @main() {
 }
 // -----
 // Weights go to the plane of their side by way of the shadow buffer.
-// CHECK: flow.buffer @w constant in rram stripes 2 segments [0] sides "w" digest "{{[0-9a-f]+}}" : tensor<8x4xi8>
-// CHECK: flow.read_block @w tile 0 row 0 count 8 rows_per_cycle 2
+// CHECK: flow.buffer @"%w" constant in rram stripes 2 segments [0] sides "w" digest "{{[0-9a-f]+}}" : tensor<8x4xi8>
+// CHECK: flow.read_block @"%w" tile 0 row 0 count 8 rows_per_cycle 2
 // CHECK-NEXT: flow.load %{{.*}} to [{{.*}}] mode i8 count 8 row 0 : !flow.stream<i8, 4, 1, 2>
 // CHECK: flow.swap {{.*}} mode i8
 // CHECK: flow.feed %{{.*}} plane {{.*}} mode i8 depth 8 lane 0 accumulator 0 fresh count 2
