@@ -55,7 +55,7 @@ def test_missing_file(refused: Callable[..., str], command: tuple[str, ...]) -> 
         ("asm", "relu.lasm", "-o", "missing/a.lbin"),
         ("asm", "relu.lasm", "-o", "."),
         ("compile", "model.lks", "--emit", "graph", "-o", "x.npy/a.mlir"),
-        ("compile", "model.lks", "--emit", "graph", "--report", "missing/r.json"),
+        ("compile", "model.lks", "--emit", "lasm", "--report", "missing/r.json"),
         ("run", "relu.lasm", "--input", "x=x.npy", "--output", "x.npy"),
         ("run", "relu.lasm", "--input", "x=x.npy", "--output", "x.npy/deeper/still"),
     ],

@@ -45,5 +45,5 @@ def test_the_command_writes_it(tmp_path: Path) -> None:
     assert done.exit_code == 0
     values = json.loads(report.read_text())
     assert set(values) >= set(program_report(assemble(TEXT, "t.lasm")))
-    assert values["source"][0]["place"].startswith(f"{source}:2:")
+    assert values["source"][0]["place"].startswith(f"{source.name}:2:")
     assert max(s["end_cycle"] for s in values["source"]) == values["predicted_cycles"]
