@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.passes import ModulePass
 from xdsl.printer import Printer
 
@@ -21,7 +21,7 @@ from compiler.lowering.capacity import require_room
 from compiler.pass_pipeline import parse_passes
 from compiler.scheduling.flow_schedule import TripFault
 from compiler.scheduling.placement import NoRoomFault
-from compiler.transforms.lower_to_flow import LowerToFlowPass
+from compiler.transforms.lower_to_flow import FUSE_LIMIT, LowerToFlowPass
 from compiler.weights import WeightStore
 from isa.checker import require_valid
 from isa.chip import Chip
@@ -42,9 +42,8 @@ def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: st
 
     Raises ToolchainError; PromiseFault if the checker finds the program wrong, which is never the model's fault.
     """
-    steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
     with _collector_paused():
-        module = run_passes(module, new_context(weights, chip), steps)
+        module = run_pipeline(module, new_context(weights, chip), passes)
         found = read_schedule(module, chip)
         program = emit(found, weights, chip)
         bound, by = lower_bound(found, chip)
@@ -53,6 +52,9 @@ def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: st
         "bound_cycles": bound,
         "bound_by": by,
     }
+    used = module.attributes.get(FUSE_LIMIT)
+    if isinstance(used, IntegerAttr):
+        program.facts["fuse_limit"] = used.value.data
     try:
         require_valid(program)
     except ScheduleFault as fault:
@@ -82,9 +84,7 @@ def stage_text(stage: str, module: ModuleOp, weights: WeightStore, chip: Chip, p
         steps = parse_passes(passes or "")
         lowering = next((i for i, step in enumerate(steps) if step.name == STAGES["flow"]), len(steps))
         return _with_places(run_passes(module, new_context(weights, chip), steps[:lowering]))
-    steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
-    last = max((i for i, step in enumerate(steps) if step.name == STAGES[stage]), default=len(steps) - 1)
-    return str(run_passes(module, new_context(weights, chip), steps[: last + 1])) + "\n"
+    return str(run_pipeline(module, new_context(weights, chip), passes, STAGES[stage])) + "\n"
 
 
 def _with_places(module: ModuleOp) -> str:
@@ -96,24 +96,34 @@ def _with_places(module: ModuleOp) -> str:
     return text.getvalue() + "\n"
 
 
-def run_passes(module: ModuleOp, context: LockstepContext, steps: Sequence[ModulePass]) -> ModuleOp:
-    """The module after all passes; nothing is verified in between. Raises ToolchainError.
+def run_pipeline(module: ModuleOp, context: LockstepContext, passes: str | None, last: str | None = None) -> ModuleOp:
+    """The module after these passes (None: the default pipeline), up to the last one named `last`. Raises ToolchainError.
 
-    Where trips turn out to need something twice at once, or so many slices at once that buffers find no place, the graph is
-    lowered again, one operation a trip and no tensor in segments.
+    Where trips of the default pipeline turn out to need something twice at once, or so many slices at once that buffers find
+    no place, the graph is lowered again, one operation a trip and no tensor in segments. Who writes a pipeline of their own
+    gets what it says, or the fault.
     """
+    steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
+    end = max((i for i, step in enumerate(steps) if step.name == last), default=len(steps) - 1) + 1
+    return run_passes(module, context, steps[:end], lower_again=passes in (None, DEFAULT_PIPELINE))
+
+
+def run_passes(
+    module: ModuleOp, context: LockstepContext, steps: Sequence[ModulePass], *, lower_again: bool = False
+) -> ModuleOp:
+    """The module after all passes; nothing is verified in between. `lower_again`: see `run_pipeline`. Raises ToolchainError."""
     at = next((i for i, step in enumerate(steps) if isinstance(step, LowerToFlowPass)), len(steps))
     if at < len(steps):
         require_room(module, require_chip_of(context, LowerToFlowPass.name))
     for step in steps[:at]:
         step.apply(context, module)
-    graph = module.clone() if at < len(steps) else module
+    graph = module.clone() if at < len(steps) and lower_again else module
     try:
         for step in steps[at:]:
             step.apply(context, module)
     except (TripFault, NoRoomFault):
         lowering = steps[at]
-        if not isinstance(lowering, LowerToFlowPass) or lowering.fuse_limit == 1:
+        if not lower_again or not isinstance(lowering, LowerToFlowPass) or lowering.fuse_limit == 1:
             raise
         for step in (LowerToFlowPass(fuse_limit=1), *steps[at + 1 :]):
             step.apply(context, graph)

@@ -1,7 +1,8 @@
 """`lower-to-flow`: the graph, operation by operation, to buffers and trips of data for one chip.
 
 Needs a decomposed graph program and a chip; leaves a module with one `flow.program`, unplaced, in the program order of
-the graph. Values of constants go into the weight store, the IR has their digests.
+the graph. Values of constants go into the weight store, the IR has their digests. The module says with which fuse-limit
+it was lowered, since trips alone do not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
@@ -28,6 +29,8 @@ _PLAIN = (
     graph.CastOp, graph.ReshapeOp, graph.TransposeOp, graph.SliceOp, graph.ConcatOp, graph.PadOp, graph.GatherOp,
     graph.InsertOp, graph.BroadcastOp, ReturnOp,
 )  # fmt: skip
+FUSE_LIMIT = "fuse_limit"
+"""Attribute of a lowered module."""
 
 
 def _primitive(op: Operation) -> bool:
@@ -53,8 +56,8 @@ class LowerToFlowPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip = require_chip_of(ctx, self.name)
-        if self.fuse_limit < 1:
-            raise ModelFault(f"{self.name}: fuse-limit={self.fuse_limit} must be at least 1")
+        if not 1 <= self.fuse_limit < 1 << 31:
+            raise ModelFault(f"{self.name}: fuse-limit={self.fuse_limit} must be at least 1 and below 2³¹")
         for inner in main_block(op).ops:
             if not _primitive(inner):
                 fn = getattr(inner, "fn", None)
@@ -66,3 +69,4 @@ class LowerToFlowPass(ModulePass):
         for outer in reversed(list(op.body.block.ops)):
             op.body.block.erase_op(outer)
         op.body.block.add_op(program)
+        op.attributes[FUSE_LIMIT] = IntegerAttr(self.fuse_limit, 64)

@@ -211,6 +211,7 @@ func.func @main() {
     ("passes", "old", "new", "words"),
     [
         ("lower-to-flow{fuse-limit=0}", "", "", "must be at least 1"),
+        ("lower-to-flow{fuse-limit=99999999999999999999}", "", "", "below 2³¹"),
         ("lower-to-flow", "unary exp", "unary gelu", "graph.unary gelu is not primitive"),
         ("place-memory", "", "", "needs a module with one flow.program"),
         ("lower-to-flow,lower-to-flow", "", "", "no function @main"),
@@ -305,7 +306,10 @@ def test_a_trip_that_meets_itself_ends_with_its_source_place() -> None:
 
 
 def test_a_trip_that_meets_itself_is_lowered_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The passes behind run again on flows of one operation a trip; when that fails too, the fault comes out."""
+    """The passes behind run again on flows of one operation a trip; when that fails too, the fault comes out.
+
+    A fuse-limit that was asked for is kept, or the fault comes out.
+    """
     seen: list[int] = []
     lower = LowerToFlowPass.apply
 
@@ -319,8 +323,14 @@ def test_a_trip_that_meets_itself_is_lowered_again(monkeypatch: pytest.MonkeyPat
     chip = load_chip("lpu-rram")
     allowed = 1
     module, weights = declare(sample("counter/counter"), chip)
-    assert compile_graph(module, weights, chip).facts["predicted_cycles"] > 0
+    facts = compile_graph(module, weights, chip).facts
+    assert facts["predicted_cycles"] > 0
+    assert facts["fuse_limit"] == 1
     assert seen == [8, 1]
+    module, weights = declare(sample("counter/counter"), chip)
+    with pytest.raises(TripFault, match="too long"):
+        compile_graph(module, weights, chip, DEFAULT_PIPELINE.replace("fuse-limit=8", "fuse-limit=3"))
+    assert seen == [8, 1, 3]
     allowed = 0
     module, weights = declare(sample("counter/counter"), chip)
     with pytest.raises(TripFault, match="too long"):
