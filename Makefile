@@ -34,7 +34,7 @@ unit: $(DEV)  ## all tests, on two cores
 fuzz: $(DEV)  ## N random programs against both machines and the reference (make fuzz N=10000)
 	$(BIN)/python tests/fuzz/run.py --count $(N)
 
-bench: $(RUNTIME)  ## the tables of benchmarks/ (about 5 minutes)
+bench: $(RUNTIME)  ## the tables of benchmarks/ (about 3 minutes)
 	@$(BIN)/python benchmarks/gemm.py --simulate
 	@$(BIN)/python benchmarks/weight_streaming.py
 	@$(BIN)/python benchmarks/machines.py --large
