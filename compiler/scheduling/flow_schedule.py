@@ -28,10 +28,10 @@ def place_trips(flow: Flow, places: Places, chip: Chip) -> list[PlacedTrip]:
     return placed
 
 
-def find_starts(trips: list[PlacedTrip], chip: Chip) -> list[Scheduled]:
+def find_starts(trips: list[PlacedTrip], chip: Chip, program_order: bool = False) -> list[Scheduled]:
     """Start, slots and streams of all trips. Raises TripFault for a trip that needs something twice at once."""
     try:
-        return schedule(trips, dependence_graph(trips, chip), chip)
+        return schedule(trips, dependence_graph(trips, chip), chip, program_order)
     except NoPlaceError as error:
         origin = _culprit(trips, chip, str(error))
         raise TripFault(

@@ -7,7 +7,6 @@ of the program goes first, at the earliest cycle where everything it needs is fr
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -48,15 +47,14 @@ def longest_paths(graph: nx.DiGraph[int], trips: list[PlacedTrip]) -> list[int]:
     return length
 
 
-def schedule(
-    trips: list[PlacedTrip], graph: nx.DiGraph[int], chip: Chip, progress: Callable[[int], None] | None = None
-) -> list[Scheduled]:
+def schedule(trips: list[PlacedTrip], graph: nx.DiGraph[int], chip: Chip, program_order: bool = False) -> list[Scheduled]:
     """A start for every trip. `graph` has an edge (a, b, distance) where b starts at least `distance` cycles after a.
 
-    Raises NoPlaceError.
+    With `program_order` the first in the program goes first among those ready, instead of the longest path. Raises
+    NoPlaceError.
     """
     tables = Reservations(chip)
-    priority = longest_paths(graph, trips)
+    priority = [-i for i in range(len(trips))] if program_order else longest_paths(graph, trips)
     waiting = [graph.in_degree(i) for i in range(len(trips))]
     earliest = [0] * len(trips)
     ready = [(-priority[i], i) for i in range(len(trips)) if not waiting[i]]
@@ -71,8 +69,6 @@ def schedule(
             waiting[after] -= 1
             if not waiting[after]:
                 heapq.heappush(ready, (-priority[after], after))
-        if progress:
-            progress(1)
     return [r for r in result if r is not None]
 
 

@@ -21,9 +21,15 @@ from compiler.scheduling.flow_schedule import find_starts, place_trips
 
 @dataclass(frozen=True)
 class SchedulePass(ModulePass):
-    """Trips get cycles, slots and streams."""
+    """Trips get cycles, slots and streams.
+
+    Among trips that are ready, the one with the longest path to the end goes first; with `program_order` the first in the
+    program, which shows what the longest path buys.
+    """
 
     name = "schedule"
+
+    program_order: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip = require_chip_of(ctx, self.name)
@@ -31,4 +37,4 @@ class SchedulePass(ModulePass):
         flow = flow_of(program)
         places = places_of(program, flow)
         require_chip(flow, chip, places)
-        set_schedule(program, find_starts(place_trips(flow, places, chip), chip))
+        set_schedule(program, find_starts(place_trips(flow, places, chip), chip, self.program_order))
