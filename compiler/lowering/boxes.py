@@ -17,7 +17,7 @@ from xdsl.ir import SSAValue
 from compiler.dialects.graph import ConcatOp, InsertOp, PadOp, ReshapeOp, SliceOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Lowering
-from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.exchange import exchange_matrix
 from compiler.lowering.selection import Piece, select_lanes
 from compiler.lowering.views import View
@@ -58,13 +58,13 @@ def lower_slice(lowering: Lowering, op: SliceOp) -> None:
     if aligned and (count > 1 or view.columns == 1):
         lowering.views[op.result] = replace(rows, columns=count, tile=view.tile + first // lanes)
         return
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     fill_boxes(lowering, target, [Box((0,) * rank, rows.leading, 0, count, rows, first, step)])
 
 
 def lower_concat(lowering: Lowering, op: ConcatOp) -> None:
     axis = op.axis.value.data
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     rank = len(target.leading)
     boxes: list[Box] = []
     at = 0
@@ -80,7 +80,7 @@ def lower_concat(lowering: Lowering, op: ConcatOp) -> None:
 
 
 def lower_pad(lowering: Lowering, op: PadOp) -> None:
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     view = lowering.view(op.x)
     low = op.low.get_values()
     rank = len(target.leading)
@@ -98,7 +98,7 @@ def lower_pad(lowering: Lowering, op: PadOp) -> None:
 
 
 def lower_insert(lowering: Lowering, op: InsertOp) -> None:
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     block, x = lowering.view(op.block), lowering.view(op.x)
     offsets = op.offsets.get_values()
     rank = len(target.leading)
@@ -122,11 +122,11 @@ def lower_reshape(lowering: Lowering, op: ReshapeOp) -> None:
     if source.columns != common:
         parts = source.columns // common
         final = common == columns
-        split = written(lowering, op.result) if final else lowering.temporary(kind, (source.rows, parts, common))
+        split = lowering.result(op.result) if final else lowering.temporary(kind, (source.rows, parts, common))
         split_columns(lowering, source, split, parts)
         source = split
     if columns != common:
-        target = written(lowering, op.result)
+        target = lowering.result(op.result)
         source = source if source.dense else _compact(lowering, op.x, source)
         join_columns(lowering, source, target)
         source = target

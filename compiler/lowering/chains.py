@@ -31,7 +31,6 @@ class Chain:
         self.alu_latency = chip.timing["vxm.alu"].latency
         self.copies: dict[int, list[int]] = {}
         self.reads: dict[tuple[str, int, int, int], int] = {}
-        self.operations = 0
 
     def anchor(self, value: int) -> None:
         """Bring in a value that another unit makes (or memory gives)."""
@@ -71,7 +70,6 @@ class Chain:
         self.trip.nodes.append(Compute("vxm", mnemonic, operands, fields, self.count, 1, result))
         timing = self.chip.timing[f"vxm.{BY_MNEMONIC[mnemonic].timing}"]
         part.values[result] = time + timing.latency + fields.get("delay", 0)
-        self.operations += 1
         return result
 
     def _join(self, parts: list[_Part], operands: list[int | Immediate]) -> _Part:

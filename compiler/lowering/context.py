@@ -41,8 +41,6 @@ class Lowering:
     constants: dict[str, View] = field(default_factory=dict[str, View])
     names: dict[str, int] = field(default_factory=dict[str, int])
     origin: str = ""
-    fuse_limit: int = 8
-    """Most VXM operations in one trip."""
 
     def trip(self) -> Trip:
         """A new trip at the end of the program."""

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from xdsl.ir import SSAValue
-
 from compiler.lowering.context import Lowering
 from compiler.lowering.views import View, runs
 from compiler.scheduling.trip import Read, Write
-
-
-def written(lowering: Lowering, value: SSAValue) -> View:
-    """The fresh view of a value that is about to be written."""
-    return lowering.result(value)
 
 
 def copy_rows(lowering: Lowering, source: View, target: View) -> None:

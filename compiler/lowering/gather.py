@@ -9,7 +9,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.boxes import join_columns, split_columns
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
-from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import immediate
 from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Gather, Read, Write
@@ -23,7 +23,7 @@ def lower_gather(lowering: Lowering, op: GatherOp) -> None:
     entries = table_tensor.shape[0]
     rows_per_entry = table.rows // entries
     index = _index(lowering, op, opposite(table, lowering))
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     # Entries of one element come one a row; the result has them on its lanes.
     scalars = len(table_tensor.shape) == 1
     entry_rows = lowering.temporary(table_tensor.type, (index.rows, 1)) if scalars else target

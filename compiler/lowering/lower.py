@@ -30,7 +30,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.lowering.boxes import lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice
 from compiler.lowering.context import Lowering, describe
-from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import lower_cluster
 from compiler.lowering.fusion import ELEMENTWISE, Cluster, clusters
 from compiler.lowering.gather import lower_gather
@@ -48,7 +48,7 @@ from isa.errors import ModelFault
 def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: int) -> Flow:
     """A decomposed graph as a flow. Raises ModelFault with the source place where the chip lacks what is needed."""
     block = main_block(module)
-    lowering = Lowering(chip, weights, fuse_limit=fuse_limit)
+    lowering = Lowering(chip, weights)
     lowering.hints = memory_hints(block, chip, segmented=fuse_limit > 1)
     groups = clusters(block, chip, fuse_limit)
     ending: list[UpdateOp] = []
@@ -140,5 +140,5 @@ def _lower_broadcast(lowering: Lowering, op: BroadcastOp) -> None:
     if view.columns == (to.shape[-1] if to.shape else 1):
         lowering.views[op.result] = view.broadcast(leading)
         return
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     copy_rows(lowering, view.broadcast(leading), target)

@@ -12,7 +12,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.boxes import join_columns
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
-from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.lane_tree import lane_tree
 from compiler.lowering.views import Run, View, row_strides, runs
 from compiler.scheduling.trip import Write
@@ -40,7 +40,7 @@ def lower_reduce(lowering: Lowering, op: ReduceOp) -> None:
     over_lanes = rank in axes and source.columns > 1
     kept = [a for a in range(rank) if a not in leading]
     shape = tuple(source.leading[a] for a in kept)
-    target = written(lowering, op.result)
+    target = lowering.result(op.result)
     if leading:
         columns = source.columns
         folded = lowering.temporary(kind, (*shape, columns)) if over_lanes else _as_rows(target, shape, columns)

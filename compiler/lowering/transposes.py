@@ -9,7 +9,7 @@ from compiler.dialects.graph import TransposeOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.boxes import join_columns, split_columns
 from compiler.lowering.context import Lowering
-from compiler.lowering.copies import copy_rows, written
+from compiler.lowering.copies import copy_rows
 from compiler.lowering.exchange import exchange_matrix
 from compiler.lowering.views import View
 
@@ -29,7 +29,7 @@ def lower_transpose(lowering: Lowering, op: TransposeOp) -> None:
     where = [*rest, last]
     order = [where.index(a) for a in permutation[:-1]]
     direct = order == list(range(len(order)))
-    target = written(lowering, op.result) if direct else lowering.temporary(tensor_of(op.x).type, shape)
+    target = lowering.result(op.result) if direct else lowering.temporary(tensor_of(op.x).type, shape)
     exchange(lowering, rows, target)
     if not direct:
         lowering.views[op.result] = _permuted(target, order)
