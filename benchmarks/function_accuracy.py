@@ -28,6 +28,9 @@ FUNCTIONS: dict[str, tuple[str, Callable[[float], float], float, float]] = {
     "recip": ("frecip", lambda x: 1.0 / x, -8.0, 8.0),
     "tanh": ("ftanh", math.tanh, -9.1, 9.1),
     "erf": ("ferf", math.erf, -4.0, 4.0),
+    "sin": ("fsin", math.sin, -20.0, 20.0),
+    "cos": ("fcos", math.cos, -20.0, 20.0),
+    "atan": ("fatan", math.atan, -8.0, 8.0),
 }
 """Name: row of the instruction table, yardstick, range that the even samples spread over."""
 

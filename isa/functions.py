@@ -46,7 +46,7 @@ ERF_LIMIT = 4.0
 ERF_DEGREE = 7
 
 
-def _blockwise(kernel: Callable[[F64], F64], x: F32) -> F32:
+def blockwise(kernel: Callable[[F64], F64], x: F32) -> F32:
     """`kernel` on float64 blocks of `x` without its NaNs (they become canonical NaNs), rounded to float32."""
     flat = np.ascontiguousarray(x, np.float32).reshape(-1)
     result = np.empty(flat.shape, np.float32)
@@ -64,7 +64,7 @@ def _blockwise(kernel: Callable[[F64], F64], x: F32) -> F32:
     return result.reshape(np.shape(x))
 
 
-def _horner(x: F64, coefficients: tuple[float, ...]) -> F64:
+def horner(x: F64, coefficients: tuple[float, ...]) -> F64:
     """The polynomial with these coefficients, highest power first."""
     y = x * coefficients[0]
     for c in coefficients[1:-1]:
@@ -83,7 +83,7 @@ def _exp_split(x: F64) -> tuple[F64, F64]:
     """(scale, tail) with e^x = scale · (1 + tail), scale a power of two; |x| ≤ 700. `tail` is e^x - 1 near 0."""
     n = np.rint(x * LOG2_E)
     r = x - n * LN2
-    tail = _horner(r, EXP_TERMS)
+    tail = horner(r, EXP_TERMS)
     tail *= r
     tail *= r
     tail += r
@@ -102,7 +102,7 @@ def _log(x: F64) -> F64:
     k = (bits - SQRT_HALF_BITS) >> 52
     m = (bits - (k << 52)).view(np.float64)
     s = (m - 1.0) / (m + 1.0)
-    y = _horner(s * s, LOG_TERMS)
+    y = horner(s * s, LOG_TERMS)
     y *= s
     y += k.astype(np.float64) * LN2
     if not positive.all():
@@ -123,7 +123,7 @@ def _tanh(x: F64) -> F64:
     return np.copysign(t / (t + 2.0), x)
 
 
-def _pi() -> Decimal:
+def pi() -> Decimal:
     """π by Machin's formula, in the current decimal context."""
 
     def arctan_of_inverse(n: int) -> Decimal:
@@ -145,7 +145,7 @@ def _erf_table() -> list[F64]:
     rows: list[list[float]] = []
     with localcontext() as context:
         context.prec = 60
-        front = 2 / _pi().sqrt()
+        front = 2 / pi().sqrt()
         for i in range(round(ERF_LIMIT / ERF_STEP) + 1):
             centre = Decimal(i) * Decimal(ERF_STEP)
             # erf c = 2/√π · c · e^(-c²) · (1 + 2c²/3 + (2c²)²/(3·5) + …): positive terms only
@@ -179,12 +179,12 @@ def _erf(x: F64) -> F64:
 
 def exp(x: F32) -> F32:
     """e^x; 0 for -inf, infinity above the range of float32."""
-    return _blockwise(_exp, x)
+    return blockwise(_exp, x)
 
 
 def log(x: F32) -> F32:
     """ln x; -inf for ±0, NaN below 0."""
-    return _blockwise(_log, x)
+    return blockwise(_log, x)
 
 
 def sqrt(x: F32) -> F32:
@@ -195,7 +195,7 @@ def sqrt(x: F32) -> F32:
 
 def rsqrt(x: F32) -> F32:
     """1/√x; ±inf for ±0, NaN below 0."""
-    return _blockwise(_rsqrt, x)
+    return blockwise(_rsqrt, x)
 
 
 def recip(x: F32) -> F32:
@@ -206,12 +206,12 @@ def recip(x: F32) -> F32:
 
 def tanh(x: F32) -> F32:
     """tanh x, with the sign of x also for ±0."""
-    return _blockwise(_tanh, x)
+    return blockwise(_tanh, x)
 
 
 def erf(x: F32) -> F32:
     """erf x, with the sign of x also for ±0."""
-    return _blockwise(_erf, x)
+    return blockwise(_erf, x)
 
 
 def _array(y: Any) -> F32:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isa import functions
+from isa import functions, trigonometry
 from isa.dots import Columns, columns_f16, dot_f16, dot_f16_prepared, dot_i8, dot_i8_prepared, prepare_f16, prepare_i8
 from isa.floats import CANONICAL_NAN_F16, CANONICAL_NAN_F32, canonical
 from isa.spec import ElementType
@@ -222,6 +222,9 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "frecip": functions.recip,
     "ftanh": functions.tanh,
     "ferf": functions.erf,
+    "fsin": trigonometry.sin,
+    "fcos": trigonometry.cos,
+    "fatan": trigonometry.atan,
     "imov": _integer(np.copy),
     "iadd": saturating_add_i32,
     "isub": _saturating_sub_i32,

@@ -53,6 +53,9 @@ class UnaryFunction(StrEnum):
     recip = "recip"
     tanh = "tanh"
     erf = "erf"
+    sin = "sin"
+    cos = "cos"
+    atan = "atan"
     floor = "floor"
     round = "round"
     sigmoid = "sigmoid"
@@ -70,6 +73,11 @@ class BinaryFunction(StrEnum):
     lt = "lt"
     le = "le"
     eq = "eq"
+    bitand = "bitand"
+    bitor = "bitor"
+    bitxor = "bitxor"
+    shl = "shl"
+    shr = "shr"
 
 
 class ReduceFunction(StrEnum):
@@ -126,7 +134,7 @@ class UnaryOp(GraphOp):
 
 @irdl_op_definition
 class BinaryOp(GraphOp):
-    """Elementwise function with broadcasting; lt, le, eq give i8 0/1:
+    """Elementwise function with broadcasting; lt, le, eq give i8 0/1; bitand, bitor, bitxor, shl, shr are for integers:
     `%r = graph.binary add %a, %b : (tensor<4x8xf32>, tensor<8xf32>) -> tensor<4x8xf32>`."""
 
     name = "graph.binary"

@@ -18,6 +18,8 @@ INTEGERS: tuple[ElementType, ...] = ("i8", "i32")
 EXACT_UNARY = ("relu", "neg", "abs")
 """Unary functions that integers have too."""
 COMPARISONS = ("lt", "le", "eq")
+BITWISE = ("bitand", "bitor", "bitxor", "shl", "shr")
+"""Binary functions that only integers have."""
 SUM_TYPES: dict[ElementType, ElementType] = {"i8": "i32", "i32": "i32", "f16": "f32", "f32": "f32"}
 MATMUL_TYPES: dict[tuple[ElementType, ElementType], ElementType] = {
     ("i8", "i8"): "i32",
@@ -84,6 +86,8 @@ def binary(fn: str, a: Tensor, b: Tensor) -> Tensor:
         raise ModelFault(f"{fn}: element types differ: {a} and {b}", hint="convert one of them with cast")
     if fn == "div":
         require_type(fn, "the operand", a, FLOATS)
+    if fn in BITWISE:
+        require_type(fn, "the operand", a, INTEGERS)
     return Tensor("i8" if fn in COMPARISONS else a.type, broadcast_shapes(fn, a, b))
 
 

@@ -14,7 +14,8 @@ from isa.errors import ModelFault
 from isa.spec import TYPES, ElementType
 
 UNARY = (
-    "relu", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "floor", "round", "sigmoid", "gelu", "silu",
+    "relu", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "sin", "cos", "atan",
+    "floor", "round", "sigmoid", "gelu", "silu",
 )  # fmt: skip
 
 

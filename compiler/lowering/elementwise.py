@@ -20,11 +20,12 @@ from isa.spec import ElementType
 
 FLOAT = {
     "neg": "fneg", "abs": "fabs", "exp": "fexp", "log": "flog", "sqrt": "fsqrt", "rsqrt": "frsqrt", "recip": "frecip",
-    "tanh": "ftanh", "erf": "ferf", "floor": "ffloor", "round": "fround",
+    "tanh": "ftanh", "erf": "ferf", "sin": "fsin", "cos": "fcos", "atan": "fatan", "floor": "ffloor", "round": "fround",
     "add": "fadd", "sub": "fsub", "mul": "fmul", "max": "fmax", "min": "fmin", "lt": "flt", "le": "fle", "eq": "feq",
 }  # fmt: skip
 INTEGER = {
     "add": "iadd", "sub": "isub", "mul": "imul", "max": "imax", "min": "imin", "lt": "ilt", "le": "ile", "eq": "ieq",
+    "bitand": "iand", "bitor": "ior", "bitxor": "ixor", "shl": "ishl", "shr": "ishr",
 }  # fmt: skip
 
 

@@ -73,11 +73,15 @@ def divide(a: Array, b: Array) -> Array:
 
 
 def binary(fn: str, a: Array, b: Array) -> Array:
-    """A function of two tensors of one type with broadcasting; comparisons give i8 0/1, the others keep the type."""
+    """A function of two tensors of one type with broadcasting; comparisons give i8 0/1, the others keep the type.
+
+    Integers only: bitand, bitor, bitxor; shl (a · 2^b, saturating) and shr (a / 2^b rounded down), b from 0 to 31.
+    """
     kind: ElementType = "i8" if fn in COMPARISONS else kind_of(a)
     if fn == "div":
         return from_domain(divide(f(a), f(b)), kind)
     domain = "f" if a.dtype.kind == "f" else "i"
+    fn = fn.removeprefix("bit")
     return from_domain(vector(domain + fn, to_domain(a, domain), to_domain(b, domain)), kind)
 
 

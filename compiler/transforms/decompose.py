@@ -28,7 +28,7 @@ from compiler.reference.reductions import mean_factor
 from compiler.transforms.emitter import Emitter, replace
 from isa.layout import NUMPY_TYPES
 
-PRIMITIVE = ("neg", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "floor", "round")
+PRIMITIVE = ("neg", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "sin", "cos", "atan", "floor", "round")
 
 
 def _sigmoid(emit: Emitter, x: SSAValue) -> SSAValue:

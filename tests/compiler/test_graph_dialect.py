@@ -34,6 +34,7 @@ S = value("f32")
         (lambda: graph.UnaryOp("relu", B), "i8[3, 4]"),
         (lambda: graph.BinaryOp("add", F, value("f32", 3, 1)), "f32[2, 3, 4]"),
         (lambda: graph.BinaryOp("le", F, S), "i8[2, 3, 4]"),
+        (lambda: graph.BinaryOp("shl", W, value("i32", 2, 1)), "i32[2, 3]"),
         (lambda: graph.WhereOp(B, F, S), "f32[2, 3, 4]"),
         (lambda: graph.CastOp(F, "i8"), "i8[2, 3, 4]"),
         (lambda: graph.QuantizeOp(H, S), "i8[4, 5]"),

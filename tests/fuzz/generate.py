@@ -17,7 +17,8 @@ FLOATS, INTEGERS = ("f32", "f16"), ("i8", "i32")
 TYPES = (*FLOATS, *INTEGERS)
 BYTES = {"i8": 1, "f16": 2, "i32": 4, "f32": 4}
 FLOAT_FUNCTIONS = (
-    "relu", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "sigmoid", "gelu", "silu", "floor", "round",
+    "relu", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "sin", "cos", "atan",
+    "sigmoid", "gelu", "silu", "floor", "round",
 )  # fmt: skip
 SUM_TYPES = {"i8": "i32", "i32": "i32", "f16": "f32", "f32": "f32"}
 

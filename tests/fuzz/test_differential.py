@@ -27,7 +27,7 @@ WORK = [(chip, number) for chip, batches in BATCHES.items() for number in range(
 WORDS = (
     "input param state output fn for return if else zeros iota where quantize dequantize requantize matmul einsum softmax "
     "layernorm rmsnorm sum mean max min reshape transpose concat stack split pad gather broadcast relu abs exp log sqrt "
-    "rsqrt recip tanh erf sigmoid gelu silu floor round i8 i32 f16 f32 precision keepdims value"
+    "rsqrt recip tanh erf sin cos atan sigmoid gelu silu floor round i8 i32 f16 f32 precision keepdims value"
 )
 SIGNS = (".T", " @ ", " + ", " * ", " - ", " / ", " < ", " <= ", " > ", " >= ", " == ", " != ", "= -", ":2", ":3", "[-", "[:")
 

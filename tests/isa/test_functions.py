@@ -11,8 +11,12 @@ import pytest
 
 from isa import functions
 from isa.functions import erf, exp, log, recip, rsqrt, sqrt, tanh
+from isa.trigonometry import atan, cos, sin
 
-ALL = {"exp": exp, "log": log, "sqrt": sqrt, "rsqrt": rsqrt, "recip": recip, "tanh": tanh, "erf": erf}
+ALL = {
+    "exp": exp, "log": log, "sqrt": sqrt, "rsqrt": rsqrt, "recip": recip, "tanh": tanh, "erf": erf,
+    "sin": sin, "cos": cos, "atan": atan,
+}  # fmt: skip
 EXACT = {
     "exp": lambda x: math.exp(x) if x < 709 else math.inf,
     "log": math.log,
@@ -21,6 +25,9 @@ EXACT = {
     "recip": lambda x: 1 / x,
     "tanh": math.tanh,
     "erf": math.erf,
+    "sin": math.sin,
+    "cos": math.cos,
+    "atan": math.atan,
 }
 POSITIVE_ONLY = {"log", "sqrt", "rsqrt"}
 
@@ -78,6 +85,9 @@ SPECIAL = [
     ("recip", [0.0, -0.0, 4.0, INF, -INF, 1e-45], [INF, -INF, 0.25, 0, -0.0, INF]),
     ("tanh", [0.0, -0.0, 9.5, -9.5, INF, -INF, 3e38], [0, -0.0, 1, -1, 1, -1, 1]),
     ("erf", [0.0, -0.0, 4.0, -4.0, INF, -INF, 3e38], [0, -0.0, 1, -1, 1, -1, 1]),
+    ("sin", [0.0, -0.0, INF, -INF, 3.4028235e38], [0, -0.0, NAN, NAN, math.sin(3.4028234663852886e38)]),
+    ("cos", [0.0, -0.0, INF, -INF, 3.4028235e38], [1, 1, NAN, NAN, math.cos(3.4028234663852886e38)]),
+    ("atan", [0.0, -0.0, 1.0, INF, -INF, 3e38], [0, -0.0, math.pi / 4, math.pi / 2, -math.pi / 2, math.pi / 2]),
 ]
 
 
@@ -130,7 +140,7 @@ def test_constants_are_the_nearest_float64() -> None:
         context.prec = 60
         assert float(Decimal(2).ln()) == functions.LN2
         assert float(1 / Decimal(2).ln()) == functions.LOG2_E
-        assert float(functions._pi()) == math.pi
+        assert float(functions.pi()) == math.pi
 
 
 def test_erf_table_at_its_centres() -> None:
@@ -140,7 +150,16 @@ def test_erf_table_at_its_centres() -> None:
     assert slopes == pytest.approx([2 / math.sqrt(math.pi) * math.exp(-c * c) for c in centres], rel=1e-14)
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "rsqrt", "tanh", "erf"])
+def test_arguments_near_multiples_of_half_a_pi_are_reduced_exactly() -> None:
+    """The float32 nearest to k · π/2, where next to nothing is left of the argument."""
+    x = (np.arange(1, 20001) * (math.pi / 2)).astype(np.float32)
+    for name in ("sin", "cos"):
+        exact = np.array([EXACT[name](v) for v in x.tolist()])
+        ulp = np.spacing(np.abs(exact.astype(np.float32))).astype(np.float64)
+        assert np.max(np.abs(ALL[name](x) - exact) / ulp) < 0.5001
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "rsqrt", "tanh", "erf", "sin", "cos", "atan"])
 def test_bits_are_pinned(name: str) -> None:
     """A host that computes anything else, or an edit that changes results, shows here."""
     patterns = (np.arange(4000, dtype=np.uint64) * 2654435761 % 2**32).astype(np.uint32)
@@ -155,4 +174,7 @@ PINNED = {
     "rsqrt": "cacf5ece20524d2e",
     "tanh": "866a475eabd49d8f",
     "erf": "fd68f131a1b9363d",
+    "sin": "d4c64d72c21b6946",
+    "cos": "9e947220000a3f1f",
+    "atan": "d08f9a92419b5bf2",
 }

@@ -40,13 +40,17 @@
 %a = graph.input "a" : tensor<4xi32>
 %r = graph.binary div %a, %a : (tensor<4xi32>, tensor<4xi32>) -> tensor<4xi32>
 // -----
+// CHECK: bitand: the operand is f32[4], its type must be i8 or i32
+%a = graph.input "a" : tensor<4xf32>
+%r = graph.binary bitand %a, %a : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+// -----
 // CHECK: exp: the operand is i8[4], its type must be f16 or f32
 %a = graph.input "a" : tensor<4xi8>
 %r = graph.unary exp %a : tensor<4xi8>
 // -----
 // CHECK: Expected `relu`, `neg`
 %a = graph.input "a" : tensor<4xf32>
-%r = graph.unary sin %a : tensor<4xf32>
+%r = graph.unary tan %a : tensor<4xf32>
 // -----
 // CHECK: where: the condition is f32[4], its type must be i8
 %a = graph.input "a" : tensor<4xf32>
