@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
 
     from compiler.weights import WeightStore
+    from sim.energy import EnergyReport
 
 __all__ = ["Compiled", "Device", "Machine", "PromiseFault", "Result", "compile_file", "performance", "run_and_compare"]
 
@@ -153,7 +154,9 @@ def difference(expected: Mapping[str, Array], found: Mapping[str, Array]) -> str
 
 
 def performance(program: Program, result: Result | None = None) -> dict[str, Any]:
-    """What a program takes, under the keys of `--json`; with a result also what its run took."""
+    """What a program takes, under the keys of `--json`; with a result also what its run took. Energy is that of one call."""
+    from sim.energy import program_energy
+
     chip, facts = program.chip, program.facts
     predicted = predicted_cycles(program)
     found: dict[str, Any] = {
@@ -168,6 +171,13 @@ def performance(program: Program, result: Result | None = None) -> dict[str, Any
         found |= {
             "mxm_utilisation": result.counters.mxm_utilisation,
             "rram_bandwidth_utilisation": result.counters.rram_bandwidth_utilisation,
-            "energy_uj": result.counters.energy_uj()["total"],
         }
-    return found
+    energy = program_energy(program)
+    return found | {"energy_uj": energy.total.typical, "energy": describe_energy(energy)}
+
+
+def describe_energy(energy: EnergyReport) -> dict[str, Any]:
+    """Microjoules as JSON: the low, typical and high value of the whole, by kind of unit, by unit, by place in the source."""
+    tables = {"by_unit_kind": energy.by_kind, "by_unit": energy.by_unit, "by_layer": energy.by_place}
+    split = {name: {key: cost.model_dump() for key, cost in table.items()} for name, table in tables.items()}
+    return {"total": energy.total.model_dump(), **split}

@@ -19,6 +19,7 @@ from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from isa.energy import Energy
 from isa.errors import ChipFault, Location
 from isa.spec import BY_MNEMONIC, TIMING_KEYS
 
@@ -88,19 +89,6 @@ class Sxm(_Table):
         if wrong:
             raise ValueError(f"unknown instructions {', '.join(wrong)}; known are {', '.join(sorted(known))}")
         return self
-
-
-class Energy(_Table):
-    """Picojoules, and the static power in watts."""
-
-    sram_read_bit_pj: float
-    sram_write_bit_pj: float
-    rram_read_bit_pj: float = 0.0
-    mac_i8_pj: float
-    mac_f16_pj: float
-    alu_lane_pj: float
-    hop_byte_pj: float
-    static_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +181,11 @@ class Chip(_Table):
     def depth(self, mode: str) -> int:
         """Most rows of weights that a feed of this mode can use."""
         return self.mxm.f16_depth if mode == "f16" else self.lanes
+
+    def source_of(self, path: str) -> str | None:
+        """Where the figure at this path of the chip file (`rram.banks`), or the table that it is in, comes from."""
+        matches = (text for p, text in self.sources.items() if any(fnmatch.fnmatchcase(path, q) for q in (p, f"{p}.*")))
+        return next(matches, None)
 
     @cached_property
     def digest(self) -> str:
@@ -297,12 +290,8 @@ def _numbers(value: object, path: str) -> list[str]:
 
 
 def _source_problems(chip: Chip) -> list[str]:
-    facts = chip.model_dump(exclude={"sources", "format", "name", "description"}, exclude_none=True)
-    return [
-        f"sources: nothing says where {path} comes from"
-        for path in _numbers(facts, "")
-        if not any(fnmatch.fnmatchcase(path, pattern) for pattern in chip.sources)
-    ]
+    facts = chip.model_dump(exclude={"sources", "format", "name", "description"}, exclude_unset=True)
+    return [f"sources: nothing says where {path} comes from" for path in _numbers(facts, "") if chip.source_of(path) is None]
 
 
 def parse_chip(text: str, file: str) -> Chip:

@@ -70,7 +70,7 @@ class Wiring:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pieces:
+class StreamPieces:
     """Values of one burst between two cuts, ordered along the flow within each (stream, diagonals)."""
 
     burst: Indices
@@ -87,7 +87,7 @@ class _Pieces:
 def resolve(program: Program) -> Wiring:
     """Match every stream read of a well-formed program with the write it sees. Nothing is raised: faults are in the result."""
     bursts = collect_bursts(program)
-    pieces = _cut(bursts, program.chip.width)
+    pieces = cut_streams(bursts, program.chip.width)
     count = len(pieces.burst)
     order = np.arange(count)
     last_write = np.maximum.accumulate(np.where(pieces.write, order, -1)) if count else order
@@ -107,7 +107,7 @@ def resolve(program: Program) -> Wiring:
     )
 
 
-def _cut(bursts: Bursts, width: int) -> _Pieces:
+def cut_streams(bursts: Bursts, width: int) -> StreamPieces:
     """Cut bursts at each other's ends, stream by stream, and order the pieces along the flow."""
     gapless = bursts.every == 1
     burst, first = rows_and_elements(np.where(gapless, 1, bursts.count) * (bursts.count > 0))
@@ -125,10 +125,10 @@ def _cut(bursts: Bursts, width: int) -> _Pieces:
     register = (place * width + bursts.along[burst]) * 2 + ~bursts.write[burst]
     order = np.argsort(register, kind="stable")
     burst = burst[order]
-    return _Pieces(burst, first[order], size[order], place[order], register[order], bursts.write[burst])
+    return StreamPieces(burst, first[order], size[order], place[order], register[order], bursts.write[burst])
 
 
-def _links(bursts: Bursts, pieces: _Pieces, reads: Indices, writes: Indices) -> tuple[NDArray[np.int32], ...]:
+def _links(bursts: Bursts, pieces: StreamPieces, reads: Indices, writes: Indices) -> tuple[NDArray[np.int32], ...]:
     """The nine link arrays of Wiring from matched pieces: those that continue each other become one link."""
     reader, producer = pieces.burst[reads], pieces.burst[writes]
     read_every, write_every = bursts.every[reader], bursts.every[producer]
@@ -161,7 +161,7 @@ def _links(bursts: Bursts, pieces: _Pieces, reads: Indices, writes: Indices) -> 
     return tuple(values.astype(np.int32) for values in columns)
 
 
-def _touches(bursts: Bursts, pieces: _Pieces, chosen: Indices) -> Touches:
+def _touches(bursts: Bursts, pieces: StreamPieces, chosen: Indices) -> Touches:
     burst, first = pieces.burst[chosen], pieces.first[chosen]
     return Touches(
         bursts.operation[burst].astype(np.int32),

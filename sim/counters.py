@@ -1,4 +1,4 @@
-"""What a run did, counted: operations a slot, values and hops a stream, reads and writes a memory, MACs, energy."""
+"""What a run did, counted: operations a slot, values and hops a stream, reads and writes a memory, MACs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.chip import Chip
-
-ENERGY_CLASSES = ("sram_read", "sram_write", "rram_read", "mac_i8", "mac_f16", "alu", "hop", "static")
 
 _TABLES = ("slot_busy", "stream_values", "stream_hops", "reads", "writes", "written_lanes", "macs")
 
@@ -76,44 +74,6 @@ class Counters:
         cycles_a_vector = max(1.0, rram.busy_cycles / rram.banks)
         vectors = sum(sum(banks) for banks in self.bank_reads.values())
         return vectors * cycles_a_vector / (slices * self.cycles)
-
-    def energy_uj(self) -> dict[str, float]:
-        """Microjoules by class (`ENERGY_CLASSES`), and their sum as `total`."""
-        chip, energy = self.chip, self.chip.energy
-        word_bits = 8 * chip.lanes
-        sram = sum(n for unit, n in self.reads.items() if chip.units[unit].kind == "sram")
-        rram = sum(self.reads.values()) - sram
-        i8 = sum(n for key, n in self.macs.items() if key.endswith(".i8"))
-        alu = sum(n for slot, n in self.slot_busy.items() if chip.slots[slot].port == "vxm")
-        picojoules = (
-            sram * word_bits * energy.sram_read_bit_pj,
-            sum(self.written_lanes.values()) * 8 * energy.sram_write_bit_pj,
-            rram * word_bits * energy.rram_read_bit_pj,
-            i8 * energy.mac_i8_pj,
-            (sum(self.macs.values()) - i8) * energy.mac_f16_pj,
-            alu * chip.lanes * energy.alu_lane_pj,
-            sum(self.stream_hops.values()) * chip.lanes * energy.hop_byte_pj,
-            energy.static_w * self.cycles / chip.clock_ghz * 1e3,
-        )
-        split = {name: value * 1e-6 for name, value in zip(ENERGY_CLASSES, picojoules, strict=True)}
-        return {**split, "total": sum(split.values())}
-
-    def energy_by_unit_uj(self) -> dict[str, float]:
-        """Dynamic microjoules of every unit that did something, without streams and static power."""
-        chip, energy = self.chip, self.chip.energy
-        total: dict[str, float] = {}
-        for unit, count in self.reads.items():
-            bit = energy.sram_read_bit_pj if chip.units[unit].kind == "sram" else energy.rram_read_bit_pj
-            total[unit] = total.get(unit, 0.0) + count * 8 * chip.lanes * bit
-        for unit, count in self.written_lanes.items():
-            total[unit] = total.get(unit, 0.0) + count * 8 * energy.sram_write_bit_pj
-        for key, count in self.macs.items():
-            unit, _, mode = key.rpartition(".")
-            total[unit] = total.get(unit, 0.0) + count * (energy.mac_i8_pj if mode == "i8" else energy.mac_f16_pj)
-        alu = sum(n for slot, n in self.slot_busy.items() if chip.slots[slot].port == "vxm")
-        if alu:
-            total["vxm"] = alu * chip.lanes * energy.alu_lane_pj
-        return {unit: total[unit] * 1e-6 for unit in chip.units if unit in total}
 
     def facts(self) -> dict[str, object]:
         """Every count as plain values with sorted keys: equal exactly when two runs did the same."""

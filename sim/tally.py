@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isa.bursts import Bursts
 from isa.checks_ranges import mode_name
+from isa.chip import Chip
 from isa.program import Operation, Program
+from isa.wiring import cut_streams
 from sim.counters import Counters
 from sim.planes import planes_held
 from sim.semantics import lane_mask
@@ -42,23 +45,28 @@ def _count_operation(counters: Counters, op: Operation) -> None:
         counters.written_lanes[slot.unit.name] += op.rep * (chip.lanes if lanes is None else int(lanes.sum()))
 
 
+def hops_written(bursts: Bursts, chip: Chip) -> NDArray[np.int64]:
+    """Register-to-register moves of the values that each burst writes, one entry a burst (0 for one that reads).
+
+    A value moves until the next write on its diagonal replaces it, or to the last register.
+    """
+    pieces = cut_streams(bursts, chip.width)
+    chosen = np.flatnonzero(pieces.write)
+    burst, place = pieces.burst[chosen], pieces.place[chosen]
+    begin = bursts.along[burst]
+    end = np.full(len(chosen), chip.width - 1)
+    end[:-1] = np.where(place[1:] == place[:-1], begin[1:], chip.width - 1)
+    hops = np.zeros(len(bursts.along), np.int64)
+    np.add.at(hops, burst, (end - begin) * pieces.count[chosen])
+    return hops
+
+
 def _count_streams(counters: Counters, bursts: Bursts) -> None:
-    """Values written, and hops: on each diagonal of a stream something moves from the first write to the last register."""
+    """Values written and their hops, by byte stream."""
     chip = counters.chip
-    written = np.flatnonzero(bursts.write)
-    count = bursts.count[written]
-    row = np.repeat(written, count)
-    element = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    diagonal = bursts.diagonal[row] + element * bursts.every[row]
-    low = int(diagonal.min(initial=0))
-    span = int(diagonal.max(initial=0)) - low + 1
-    places = np.sort((bursts.stream[row] * span + diagonal - low) * chip.width + bursts.along[row])
-    first = np.flatnonzero(np.diff(places // chip.width, prepend=-1))
-    stream = places[first] // chip.width // span
-    hops = np.zeros(2 * chip.streams, np.int64)
-    np.add.at(hops, stream, chip.width - 1 - places[first] % chip.width)
-    values = np.zeros(2 * chip.streams, np.int64)
-    np.add.at(values, bursts.stream[written], count)
+    hops, values = np.zeros((2, 2 * chip.streams), np.int64)
+    np.add.at(hops, bursts.stream, hops_written(bursts, chip))
+    np.add.at(values, bursts.stream, bursts.count * bursts.write)
     for number in range(2 * chip.streams):
         name = f"{'e' if number < chip.streams else 'w'}{number % chip.streams}"
         if values[number]:

@@ -92,8 +92,6 @@ def _toml(name: str) -> str:
 
 
 def _print_chip(chip: Chip) -> None:
-    import fnmatch
-
     sizes = _sizes(chip)
     click.echo(f"{chip.name}: {chip.description}")
     click.echo(f"  {'  '.join(chip.row)}   (west to east, {chip.width} positions)")
@@ -102,9 +100,12 @@ def _print_chip(chip: Chip) -> None:
     click.echo(f"  {'digest':14} {chip.digest[:16]}")
     click.echo("latencies in cycles (skew, where operands are read later than at dispatch)")
     for key, timing in chip.timing.items():
-        source = next(text for pattern, text in chip.sources.items() if fnmatch.fnmatchcase(f"timing.{key}.latency", pattern))
         skew = f" (skew {timing.skew})" if timing.skew else ""
-        click.echo(f"  {key:14} {timing.latency:3}{skew}  {source}")
+        click.echo(f"  {key:14} {timing.latency:3}{skew}  {chip.source_of(f'timing.{key}.latency')}")
+    click.echo("energy: low, typical and high")
+    for key, cost in chip.energy:
+        low, typical, high = (f"{value:g}" for value in cost.values)
+        click.echo(f"  {key:18} {low:>6} {typical:>6} {high:>6}  {chip.source_of(f'energy.{key}') or 'not given'}")
     click.echo("slots")
     for unit in chip.units.values():
         names = " ".join(slot.name for slot in chip.slots.values() if slot.unit is unit)

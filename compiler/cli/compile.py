@@ -110,6 +110,7 @@ def compile_command(
         measures.print_json(values | {"program": str(output), "program_bytes": len(data)})
         return
     click.echo(measures.describe_cycles(values))
+    click.echo(measures.describe_energy(values))
     click.echo(f"{output}: {len(program.operations):,} operations, {len(data):,} bytes, compiled in {compiled.seconds:.2f} s")
 
 

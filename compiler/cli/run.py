@@ -65,6 +65,7 @@ def run(
         return
     click.echo(measures.describe_cycles(values))
     click.echo(measures.describe_use(values))
+    click.echo(measures.describe_energy(values))
     click.echo(f"simulated {calls} call{'s' if calls > 1 else ''} in {seconds:.2f} s on the {machine} machine")
     for name, facts in values["outputs"].items():
         place = f"  {folder / name}.npy" if folder else ""

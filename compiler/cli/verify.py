@@ -71,6 +71,7 @@ def verify(
         return
     click.echo(measures.describe_cycles(values))
     click.echo(measures.describe_use(values))
+    click.echo(measures.describe_energy(values))
     click.echo(f"compiled in {compiled.seconds:.2f} s, simulated in {seconds:.2f} s ({' and '.join(machines)} machine)")
     kinds = "given" if files else f"random (seed {seed})"
     size = sum(array.nbytes for array in outputs.values())

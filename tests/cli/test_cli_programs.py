@@ -13,7 +13,8 @@ from click.testing import Result
 Run = Callable[..., Result]
 KEYS = [
     *("cycles", "predicted_cycles", "bound_cycles", "bound_by", "clock_ghz", "latency_us"),
-    *("mxm_utilisation", "rram_bandwidth_utilisation", "energy_uj", "calls", "machine", "simulate_seconds", "outputs"),
+    *("mxm_utilisation", "rram_bandwidth_utilisation", "energy_uj", "energy", "calls", "machine", "simulate_seconds"),
+    "outputs",
 ]
 """Of `run --json`: a promise to scripts."""
 
