@@ -290,7 +290,7 @@ def _numbers(value: object, path: str) -> list[str]:
 
 
 def _source_problems(chip: Chip) -> list[str]:
-    facts = chip.model_dump(exclude={"sources", "format", "name", "description"}, exclude_unset=True)
+    facts = chip.model_dump(exclude={"sources", "format", "name", "description"}, exclude_defaults=True)
     return [f"sources: nothing says where {path} comes from" for path in _numbers(facts, "") if chip.source_of(path) is None]
 
 
