@@ -11,15 +11,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.declare import Precision, Reading, declare_source
 from isa.asm import read_assembly
 from isa.chip import Chip
 from isa.container import load_program
-from isa.errors import DataFault, Location, PromiseFault
+from isa.errors import PromiseFault
 from isa.program import Program
 from isa.timing import program_cycles
 from sim.device import Device, Machine, Result
@@ -34,7 +35,7 @@ __all__ = ["Compiled", "Device", "Machine", "PromiseFault", "Result", "compile_f
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
-Precision = Literal["f32", "f16", "i8f16"]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +48,31 @@ class Compiled:
     seconds: float
 
 
-def read_text(path: Path) -> str:
-    """The text of a source file. Raises DataFault."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataFault(f"cannot read the file: {error.strerror}", Location(str(path))) from None
-    except ValueError:
-        raise DataFault("the file is not UTF-8 text", Location(str(path))) from None
-
-
 def read_program(path: Path) -> Program:
     """A program from a program file or, if the name ends in .lasm, from assembly text. Raises ToolchainError."""
     return read_assembly(path) if path.suffix == ".lasm" else load_program(path)
 
 
 def declare(path: Path, chip: Chip, precision: Precision = "f32") -> tuple[ModuleOp, WeightStore]:
-    """The declared graph of a source file, with the arrays of its parameters, which are looked for beside it.
-
-    `precision` is for the f32 products that the source leaves open. Raises ToolchainError.
-    """
-    from compiler.context import new_context
-    from compiler.frontend import build_graph
-    from compiler.transforms.set_precision import SetPrecisionPass
-    from compiler.weights import WeightStore
-
-    weights = WeightStore()
-    module = build_graph(read_text(path), str(path), weights, path.parent)
-    SetPrecisionPass(matmul=precision).apply(new_context(weights, chip), module)
-    return module, weights
+    """The declared graph of a source file, with the arrays of its parameters (`compiler.declare`). Raises ToolchainError."""
+    declared = declare_source(path, chip, Reading(precision))
+    return declared.module, declared.weights
 
 
-def compile_file(path: Path, chip: Chip, precision: Precision = "f32", passes: str | None = None) -> Compiled:
+def compile_file(
+    path: Path, chip: Chip, precision: Precision = "f32", passes: str | None = None, shapes: Shapes | None = None
+) -> Compiled:
     """Compile a source file, by the default pipeline or by these passes. The program has passed the checker.
 
-    Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to the chip.
+    `precision` is for the f32 products that the source leaves open, `shapes` for what an ONNX model leaves open. Raises
+    ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to the chip.
     """
     from compiler.pipeline import compile_graph
 
     begun = time.perf_counter()
-    declared, weights = declare(path, chip, precision)
-    program = compile_graph(declared.clone(), weights, chip, passes)
-    return Compiled(program, declared, weights, time.perf_counter() - begun)
+    declared = declare_source(path, chip, Reading(precision, shapes or {}))
+    program = compile_graph(declared.module.clone(), declared.weights, chip, passes)
+    return Compiled(program, declared.module, declared.weights, time.perf_counter() - begun)
 
 
 def predicted_cycles(program: Program) -> int:

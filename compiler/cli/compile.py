@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from compiler.declare import Reading
     from compiler.session import Precision
     from isa.chip import Chip
 
@@ -23,14 +24,35 @@ PRECISION_HELP = (
 
 
 def compile_options(command: Command) -> Command:
-    """The options of every command that compiles: chip, precision, passes."""
+    """The options of every command that compiles: chip, precision, shapes, passes."""
     for option in (
         click.option("--passes", metavar="PIPELINE", help="Run these passes instead of the default pipeline."),
+        click.option(
+            "--shape",
+            "shapes",
+            multiple=True,
+            metavar="NAME=N,N,…",
+            help="Of an input of an ONNX model, or NAME=N of one of its dimensions.",
+        ),
         click.option("--precision", type=click.Choice(PRECISIONS), default="f32", help=PRECISION_HELP),
         click.option("--chip", default="lpu-rram", show_default=True, help="A name from `lockstep chip list` or a .toml file."),
     ):
         command = option(command)
     return command
+
+
+def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """`input=1,3,224,224` … as a mapping. Wrong form or a name given twice is wrong usage."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, equals, sizes = text.rpartition("=")
+        numbers = [size.strip() for size in sizes.split(",")]
+        if not (name and equals) or not all(number.isdecimal() and len(number) < 10 for number in numbers):
+            raise click.UsageError(f"--shape {text}: expected NAME=N,N,…, such as input=1,3,224,224")
+        if name in found:
+            raise click.UsageError(f"--shape {name} is given twice")
+        found[name] = tuple(map(int, numbers))
+    return found
 
 
 def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -54,16 +76,18 @@ def compile_command(
     output: Path | None,
     chip: str,
     precision: Precision,
+    shapes: tuple[str, ...],
     passes: str | None,
     emit: str | None,
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Compile a tensor program. Its exact latency is known, and every rule of the chip proved, before anything runs.
+    """Compile a tensor program or an ONNX model. Its exact latency is known, and every rule of the chip proved, before it runs.
 
     \b
     lockstep compile model.lks -o model.lbin --report model.json
     lockstep compile model.lks --chip tiny --emit lasm
+    lockstep compile model.onnx --shape input=1,3,224,224 --precision f16
     lockstep compile model.lks --emit graph | lockstep opt -p canonicalize-graph
 
     --emit graph is the graph as declared or, with --passes, after those of them that work on the graph.
@@ -72,11 +96,12 @@ def compile_command(
     from compiler.cli.output_files import require_file, write_file
     from compiler.cli.progress import working
     from compiler.cli.report import program_report
+    from compiler.declare import Reading
     from compiler.session import compile_file, performance
     from isa.chip import load_chip
     from isa.container import program_bytes
 
-    target = load_chip(chip)
+    target, sizes = load_chip(chip), parse_shapes(shapes)
     if emit and as_json:
         raise click.UsageError("--emit prints a stage, --json an object: choose one")
     if emit in IR_STAGES and report:
@@ -88,11 +113,11 @@ def compile_command(
             require_file(path)
     if emit in IR_STAGES:
         with working("compiling"):
-            text = _stage_text(source, target, precision, passes, emit)
+            text = _stage_text(source, target, Reading(precision, sizes), passes, emit)
         _emit(text, output)
         return
     with working("compiling"):
-        compiled = compile_file(source, target, precision, passes)
+        compiled = compile_file(source, target, precision, passes, sizes)
     program = compiled.program
     values = performance(program) | {"compile_seconds": compiled.seconds, "chip": target.name}
     values |= {"operations": len(program.operations), "facts": program.facts}
@@ -114,13 +139,13 @@ def compile_command(
     click.echo(f"{output}: {len(program.operations):,} operations, {len(data):,} bytes, compiled in {compiled.seconds:.2f} s")
 
 
-def _stage_text(source: Path, chip: Chip, precision: Precision, passes: str | None, stage: str) -> str:
+def _stage_text(source: Path, chip: Chip, reading: Reading, passes: str | None, stage: str) -> str:
     """The IR of a stage as text."""
+    from compiler.declare import declare_source
     from compiler.pipeline import stage_text
-    from compiler.session import declare
 
-    module, weights = declare(source, chip, precision)
-    return stage_text(stage, module, weights, chip, passes)
+    declared = declare_source(source, chip, reading)
+    return stage_text(stage, declared.module, declared.weights, chip, passes)
 
 
 def _emit(text: str, output: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from compiler.cli.compile import compile_options
+from compiler.cli.compile import compile_options, parse_shapes
 
 if TYPE_CHECKING:
     from compiler.session import Machine, Precision
@@ -28,6 +28,7 @@ def verify(
     source: Path,
     chip: str,
     precision: Precision,
+    shapes: tuple[str, ...],
     passes: str | None,
     inputs: tuple[str, ...],
     seed: int,
@@ -41,6 +42,7 @@ def verify(
     lockstep verify model.lks
     lockstep verify model.lks --chip tiny --machine both --calls 5
     lockstep verify model.lks --input x=x.npy --json
+    lockstep verify model.onnx --shape batch=1
     """
     from compiler.cli import measures, tensors
     from compiler.cli.progress import working
@@ -50,9 +52,9 @@ def verify(
 
     files = tensors.parse_assignments(inputs)
     given = tensors.read_inputs(files)
-    target = load_chip(chip)
+    target, sizes = load_chip(chip), parse_shapes(shapes)
     with working("compiling"):
-        compiled = compile_file(source, target, precision, passes)
+        compiled = compile_file(source, target, precision, passes, sizes)
     if files:
         each = tensors.split_calls(given, files, compiled.program, calls)
     else:

@@ -18,8 +18,10 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     IntegerType,
     LocationAttr,
+    NameLoc,
     StringAttr,
     TensorType,
+    UnknownLoc,
     f16,
     f32,
     i8,
@@ -99,6 +101,11 @@ def kind_of(array: NDArray[np.generic]) -> ElementType:
     raise ModelFault(f"{array.dtype} is no element type; there are {', '.join(str(t) for t in NUMPY_TYPES.values())}")
 
 
+def named_location(name: str) -> NameLoc:
+    """A source place that has a name instead of a line, such as a node of an ONNX model."""
+    return NameLoc(StringAttr(name), UnknownLoc())
+
+
 def source_location(file: str, line: int, column: int) -> FileLineColLoc:
     """A source place (counted from 1) as the IR keeps it."""
     return FileLineColLoc(StringAttr(file), IntAttr(line), IntAttr(column))
@@ -108,4 +115,6 @@ def source_place(location: LocationAttr | None) -> Location | None:
     """The source place of an operation for an error message; None when it is unknown."""
     if isinstance(location, FileLineColLoc):
         return Location(location.filename.data, location.line.data, location.column.data)
+    if isinstance(location, NameLoc):
+        return Location(location.desc.data)
     return None

@@ -7,7 +7,7 @@ from typing import ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import FileLineColLoc, ModuleOp
+from xdsl.dialects.builtin import LocationAttr, ModuleOp, UnknownLoc
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region
 
@@ -25,14 +25,12 @@ MAX_OPERATIONS = 100_000
 P = ParamSpec("P")
 
 
-class Emitter:
-    """Builds `@main`. `place` is the source place that new operations get."""
+class GraphEmitter:
+    """Builds `@main`. `location` is the source place that new operations get."""
 
-    def __init__(self, file: str) -> None:
-        self.place = Place(1, 1)
+    def __init__(self) -> None:
+        self.location: LocationAttr = UnknownLoc()
         self._block = Block()
-        self._file = file
-        self._locations: dict[Place, FileLineColLoc] = {}
         self._count = 0
 
     def module(self) -> ModuleOp:
@@ -59,14 +57,8 @@ class Emitter:
                 f"the program has more than {MAX_OPERATIONS} tensor operations",
                 hint="loops and functions are unrolled; put work into larger tensors instead",
             )
-        if self.place not in self._locations:
-            self._locations[self.place] = source_location(self._file, *self.place)
-        operation.location = self._locations[self.place]
+        operation.location = self.location
         self._block.add_op(operation)
-
-    def constant(self, value: AnyValue, element: ElementType) -> TensorValue:
-        """A number or nested list as a tensor of the element type. Raises ModelFault when it is not one."""
-        return self.array(literal(value, element))
 
     def array(self, array: NDArray[np.generic]) -> TensorValue:
         return self.emit(graph.ConstantOp, array)
@@ -98,3 +90,28 @@ class Emitter:
         if len(a.shape) == 1:
             kept = (*kept[:-1],) if len(b.shape) == 1 else (*kept[:-2], kept[-1])
         return self.reshape(product, kept)
+
+
+class Emitter(GraphEmitter):
+    """For the tensor language: `place` is a line and a column of its source file."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self._file = file
+        self._locations: dict[Place, LocationAttr] = {}
+        self.place = Place(1, 1)
+
+    @property
+    def place(self) -> Place:
+        return self._place
+
+    @place.setter
+    def place(self, place: Place) -> None:
+        self._place = place
+        if place not in self._locations:
+            self._locations[place] = source_location(self._file, *place)
+        self.location = self._locations[place]
+
+    def constant(self, value: AnyValue, element: ElementType) -> TensorValue:
+        """A number or nested list as a tensor of the element type. Raises ModelFault when it is not one."""
+        return self.array(literal(value, element))

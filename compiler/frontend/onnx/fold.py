@@ -1,0 +1,43 @@
+"""Nodes whose inputs are all known: computed now, by the definitions of the `onnx` package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from compiler.frontend.onnx.model import Array, Node
+from isa.errors import ModelFault
+
+MAX_ELEMENTS = 1 << 28
+"""Of a result; more is left to the chip, or refused there."""
+
+
+def compute(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
+    """The outputs of a node. Raises ModelFault when the `onnx` package cannot compute it."""
+    import onnx.helper
+    from onnx.reference import ReferenceEvaluator
+
+    names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
+    outputs = [f"y{i}" if name else "" for i, name in enumerate(node.outputs)]
+    attributes = {name: _attribute(value) for name, value in node.attributes.items() if value is not None}
+    made = onnx.helper.make_node(node.op, names, outputs, domain=node.domain, **attributes)
+    opsets = {node.domain: node.version}
+    try:
+        evaluator: Any = ReferenceEvaluator(made, opsets=opsets)
+        with np.errstate(all="ignore"):
+            found = evaluator.run(None, {n: a for n, a in zip(names, inputs, strict=True) if a is not None})
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFault(f"its inputs are all constant, and computing it failed: {reason:.200}") from None
+    results = iter(cast("list[Any]", found))
+    return [np.asarray(next(results)) if name else np.zeros(0, np.float32) for name in outputs]
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        import onnx.numpy_helper
+
+        return onnx.numpy_helper.from_array(cast(Array, value))
+    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
