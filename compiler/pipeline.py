@@ -31,7 +31,7 @@ from isa.timing import program_cycles
 
 DEFAULT_PIPELINE = (
     "decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
-    "lower-to-flow{fuse-limit=8},place-memory,schedule"
+    "lower-to-flow{fuse-limit=8},place-memory{scheme=scheduled},schedule"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "schedule"}
 """Stages of the flow dialect, each with the pass that leaves it. The stage before them is `graph`."""

@@ -13,7 +13,7 @@ from compiler.scheduling.placed import PlacedTrip, Places, Step
 from compiler.scheduling.trip import Buffer, Flow, location_of
 from compiler.weights import WeightStore
 from isa.chip import Chip
-from isa.layout import NUMPY_TYPES, pack
+from isa.layout import NUMPY_TYPES, addresses, pack
 from isa.program import Direction, Image, Immediate, Operation, Piece, Program, Stream, Symbol
 from isa.spec import BY_MNEMONIC, ElementType
 
@@ -98,7 +98,7 @@ def buffer_pieces(buffer: Buffer, places: Places) -> tuple[Piece, ...]:
         count = -(-(rows - stripe) // buffer.stripes)
         if count > 0:
             row = buffer.segments[segment] + stripe
-            pieces.append(Piece(place.unit, place.base, count, row, tile, byte, 1, buffer.stripes))
+            pieces.append(Piece(place.unit, place.base, count, row, tile, byte, place.step, buffer.stripes))
     return tuple(pieces)
 
 
@@ -110,19 +110,17 @@ def _symbol(buffer: Buffer, places: Places) -> Symbol:
 
 def _images(buffer: Buffer, symbol: Symbol, array: NDArray[np.generic], chip: Chip) -> list[Image]:
     """One image for each stretch of neighbouring words of a slice."""
-    stretches: dict[str, list[tuple[int, NDArray[np.uint8]]]] = {}
+    parts: dict[str, list[tuple[NDArray[np.int64], NDArray[np.uint8]]]] = {}
     for piece, words in pack(array, symbol, chip.lanes):
-        stretches.setdefault(piece.unit, []).append((piece.base, words))
+        parts.setdefault(piece.unit, []).append((addresses(piece), words))
     images: list[Image] = []
-    for unit, parts in stretches.items():
-        parts.sort(key=lambda p: p[0])
-        runs: list[list[tuple[int, NDArray[np.uint8]]]] = []
-        for base, words in parts:
-            if runs and runs[-1][-1][0] + len(runs[-1][-1][1]) == base:
-                runs[-1].append((base, words))
-            else:
-                runs.append([(base, words)])
+    for unit, found in parts.items():
+        places, words = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.argsort(places, kind="stable")
+        borders = np.flatnonzero(np.diff(places[order]) != 1) + 1
+        runs = np.split(order, borders)
         for run in runs:
-            name = f"{buffer.name}@{unit}" + (f"+{run[0][0]:#x}" if len(runs) > 1 else "")
-            images.append(Image(name, unit, run[0][0], np.concatenate([w for _, w in run])))
+            base = int(places[run[0]])
+            name = f"{buffer.name}@{unit}" + (f"+{base:#x}" if len(runs) > 1 else "")
+            images.append(Image(name, unit, base, words[run]))
     return images

@@ -45,7 +45,8 @@ class BufferOp(IRDLOperation):
     `segments` are the first rows of the row ranges that may lie in different slices; row l of a segment lies in stripe
     l mod `stripes`. `sides` has a letter for every tile of every segment: w or e where the side is fixed, '.' where not.
     Placement adds `at ["sram.e0", "sram.w1"] slices [0, 1] bases [0, 64]`: for each segment, stripe, tile and byte, in
-    that order, the number of the slice in the list and the address of the first word.
+    that order, the number of the slice in the list and the address of the first word; `word_step 10`, where the words of a
+    column are not neighbours.
     """
 
     name = "flow.buffer"
@@ -59,11 +60,12 @@ class BufferOp(IRDLOperation):
     units = opt_prop_def(ArrayAttr[StringAttr])
     slices = opt_prop_def(DenseArrayBase.constr(i64))
     bases = opt_prop_def(DenseArrayBase.constr(i64))
+    word_step = opt_prop_def(IntegerAttr[I64])
     type = prop_def(TensorType)
     traits = traits_def(SymbolOpInterface())
     assembly_format = (
         "$sym_name $role `in` $memory `stripes` $stripes `segments` $segments (`sides` $sides^)? (`digest` $digest^)? "
-        "(`at` $units^ `slices` $slices `bases` $bases)? attr-dict `:` $type"
+        "(`at` $units^ `slices` $slices `bases` $bases)? (`word_step` $word_step^)? attr-dict `:` $type"
     )
 
     @property
@@ -82,7 +84,7 @@ class BufferOp(IRDLOperation):
             tensor = self.tensor
         except ModelFault as fault:
             raise VerifyException(fault.message) from None
-        at_least(self.name, 1, stripes=self.stripes)
+        at_least(self.name, 1, stripes=self.stripes, word_step=self.word_step)
         first = self.segments.get_values()
         if not first or first[0] != 0 or list(first) != sorted(set(first)) or first[-1] >= max(self.rows(), 1):
             raise VerifyException(f"{self.name}: segments {list(first)} do not rise from 0 to below {self.rows()} rows")

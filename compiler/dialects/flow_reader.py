@@ -145,9 +145,10 @@ def places_of(program: ir.ProgramOp, flow: Flow) -> Places:
         if op.units is None or op.slices is None or op.bases is None:
             raise ModelFault(f"buffer @{buffer.name} has no place", hint="place-memory gives it one")
         units = [unit.data for unit in op.units.data]
+        step = op.word_step.value.data if op.word_step else 1
         found = zip(op.slices.get_values(), op.bases.get_values(), strict=True)
         places[buffer.name] = {
-            key: Place(units[number], base) for key, (number, base) in zip(place_keys(buffer), found, strict=True)
+            key: Place(units[number], base, step) for key, (number, base) in zip(place_keys(buffer), found, strict=True)
         }
     return places
 

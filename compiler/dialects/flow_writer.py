@@ -252,6 +252,22 @@ def set_places(program: ir.ProgramOp, flow: Flow, places: Places) -> None:
         op.properties["units"] = ArrayAttr([StringAttr(unit) for unit in units])
         op.properties["slices"] = numbers([units[p.unit] for p in found])
         op.properties["bases"] = numbers([p.base for p in found])
+        op.properties.pop("word_step", None)
+        if found and found[0].step != 1:
+            op.properties["word_step"] = IntegerAttr(found[0].step, i64)
+
+
+def replace_trips(program: ir.ProgramOp, flow: Flow, trips: Sequence[Sequence[Trip]]) -> None:
+    """Write the trips that take the place of each trip of the flow of this program; those that stay as they are stay."""
+    shared = _Shared()
+    for op, old, new in zip(list(program.trips), flow.trips, trips, strict=True):
+        if len(new) == 1 and new[0] is old:
+            continue
+        block = op.parent_block()
+        assert block is not None
+        for trip in new:
+            block.insert_op_before(_trip_op(trip, shared), op)
+        block.erase_op(op)
 
 
 def set_schedule(program: ir.ProgramOp, schedule: Sequence[Scheduled]) -> None:

@@ -22,7 +22,7 @@ def require_chip(flow: Flow, chip: Chip, places: Places | None = None) -> None:
             unit = chip.units.get(place.unit)
             if unit is None or unit.kind != buffer.memory:
                 raise ModelFault(f"buffer @{buffer.name}: {chip.name} has no {buffer.memory.upper()} slice '{place.unit}'")
-            if place.base + buffer.words_per_place(key[0]) > chip.words(place.unit):
+            if place.base + (buffer.words_per_place(key[0]) - 1) * place.step >= chip.words(place.unit):
                 raise ModelFault(f"buffer @{buffer.name} ends behind the last word of {place.unit}")
     for trip in flow.trips:
         for node in trip.nodes:

@@ -107,7 +107,7 @@ def _fixed_conflict(trip: PlacedTrip, start: int, tables: Reservations) -> int:
         if later:
             return later
         if step.mnemonic == "load":
-            later = tables.conflict_load(trip.load_side, first, step.rep, step.fields["streams"])
+            later = tables.conflict_load(trip.load_side, first, step.rep, step.every, step.fields["streams"])
             if later:
                 return later
     return 0
@@ -234,7 +234,7 @@ def _take(trip: PlacedTrip, found: Scheduled, tables: Reservations) -> None:
             tables.take_slot(name, first, last)
         _take_memory(step, first, tables)
         if step.mnemonic == "load" and not loaded:
-            tables.take_load(trip.load_side, first, step.rep, step.fields["streams"])
+            tables.take_load(trip.load_side, first, step.rep, step.every, step.fields["streams"])
             loaded = True
     for wire, (direction, base) in zip(trip.wires, found.streams, strict=True):
         first = _column(wire, direction, found.start, tables)

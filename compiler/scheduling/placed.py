@@ -17,10 +17,11 @@ from isa.spec import BY_MNEMONIC, BYTES
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one (segment, stripe, tile, byte) of a buffer starts."""
+    """Where one (segment, stripe, tile, byte) of a buffer starts, and how far apart its words are."""
 
     unit: str
     base: int
+    step: int = 1
 
 
 Places = dict[str, dict[tuple[int, int, int, int], Place]]
@@ -138,9 +139,9 @@ class _Placer:
             place = self.places[name][part.segment, part.stripe, tile, byte]
             unit = self.chip.units[place.unit]
             port = "rd" if mnemonic == "read" else "wr"
-            fields = {"addr": place.base + part.address}
+            fields = {"addr": place.base + part.address * place.step}
             if part.step and part.count > 1:
-                fields["step"] = part.step
+                fields["step"] = part.step * place.step
             end = (value, offset, "i8")
             sources, result = ((), end) if mnemonic == "read" else ((end,), None)
             self.add(
@@ -165,11 +166,11 @@ class _Placer:
                 self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, node.every,
                             node.source, offset, byte, "write")  # fmt: skip
         elif isinstance(node, ReadBlock):
-            width = self.buffers[node.buffer].bytes
+            width, every = self.buffers[node.buffer].bytes, self.trip.values[node.result].every
             for lane in range(min(node.rows_per_cycle, node.count)):
                 rep = -(-(node.count - lane) // node.rows_per_cycle)
                 for byte in range(width):
-                    self.memory(node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, 1,
+                    self.memory(node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, every,
                                 node.result, lane * width + byte, byte, "read")  # fmt: skip
         elif isinstance(node, Gather):
             place = self.places[node.buffer][0, 0, node.tile, node.byte]
@@ -204,7 +205,7 @@ class _Placer:
             fields: dict[str, int] = {"mode": mode} if mode else {}
             port = "sw"
             sources: tuple[tuple[int, int, str] | Immediate, ...] = ()
-            result, rep = None, 1
+            result, rep, every = None, 1, 1
             if isinstance(node, Load):
                 port, value = "ld", values[node.source]
                 width = BYTES["f16"] if node.mode == "f16" else 1
@@ -212,6 +213,7 @@ class _Placer:
                 fields |= {"row": node.row} if node.row else {}
                 fields |= {"transposed": 1} if node.transposed else {}
                 sources, rep = ((node.source, 0, "i8"),), -(-node.count // (value.streams // width))
+                every = value.every if rep > 1 else 1
                 self.placed.load_side = unit.side or ""
             elif isinstance(node, Feed):
                 port = "fd"
@@ -224,7 +226,7 @@ class _Placer:
             hold = tuple(f"mxm{p}.{port}" for p in pair)
             mnemonic = {"ld": "load", "sw": "swap", "fd": "feed"}[port]
             slots = (f"mxm{plane}.{port}",)
-            self.add(Step(mnemonic, slots, sources, result, fields, rep, 1, 0, unit.position, hold=hold), "mxm")
+            self.add(Step(mnemonic, slots, sources, result, fields, rep, every, 0, unit.position, hold=hold), "mxm")
 
 
 def chip_modes() -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 Columns that one trip touches at once must lie in different slices, for a slice has one read and one write port: that is a
 colouring of the interference graph of column groups (networkx), done greedily in program order. Within a slice, addresses
 are shared by buffers whose lives do not overlap, but only when fresh words have run out, because sharing makes trips wait.
+
+How weights lie over the banks of an RRAM slice is the scheme (`SCHEMES`).
 """
 
 from __future__ import annotations
@@ -16,11 +18,20 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.trip import Buffer, Flow, Group, Write, location_of, touched
-from isa.chip import Chip, Side
+from isa.chip import Chip, Rram, Side
 from isa.errors import Location, ModelFault
+
+SCHEMES = {
+    "scheduled": "words over the banks in turn, in the order of the loads; loads that follow each other on different slices, "
+    "or begin where their banks are free (`bank_colouring`)",
+    "interleaved": "words over the banks in turn, tensors in the order of their declaration, without regard for each other",
+    "naive": "the words of a block of weights in one bank, blocks bank after bank",
+}
+"""What the schemes of `place-memory` do with weights in RRAM."""
 
 RANDOM_ORDERS = 4
 """Orders of placement that are tried when the considered ones fail."""
@@ -57,6 +68,24 @@ class _Slice:
     def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
         self.allocations.append(_Allocation(base, words, first_trip, last_trip))
         self.used = max(self.used, base + words)
+
+
+class _BankedSlice(_Slice):
+    """An RRAM slice whose blocks each lie in one bank: the words of a block are `banks` apart."""
+
+    def __init__(self, rram: Rram) -> None:
+        super().__init__(rram.words)
+        self.rram = rram
+        self.filled = [0] * rram.banks
+
+    def find(self, words: int, first_trip: int, last_trip: int, share: bool) -> int | None:
+        bank = min(range(self.rram.banks), key=lambda bank: (self.filled[bank], bank))
+        row = self.filled[bank]
+        return bank + row * self.rram.banks if row + words <= self.rram.bank_words else None
+
+    def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
+        self.filled[base % self.rram.banks] += words
+        self.used += words
 
 
 def _lives(flow: Flow) -> dict[str, tuple[int, int]]:
@@ -111,7 +140,7 @@ class NoRoomFault(ModelFault):
     """A buffer that found no place, in whatever order the buffers chose."""
 
 
-def place(flow: Flow, chip: Chip) -> Places:
+def place(flow: Flow, chip: Chip, scheme: str = "scheduled") -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small.
 
     Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
@@ -119,8 +148,8 @@ def place(flow: Flow, chip: Chip) -> Places:
     """
     fault: ModelFault | None = None
     crowded: Places | None = None
-    for order in _orders(flow):
-        placement = _Placement(flow, chip)
+    for order in _orders(flow, scheme):
+        placement = _Placement(flow, chip, scheme)
         try:
             places = placement.run(order)
         except ModelFault as found:
@@ -135,11 +164,14 @@ def place(flow: Flow, chip: Chip) -> Places:
     return crowded
 
 
-def _orders(flow: Flow) -> Iterator[list[Group]]:
+def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
     """Program order; those that need most slices at once first; then random ones. Weights choose before all others, in the
-    order of their loads: they have the least freedom."""
+    order of their loads (or declarations, as the scheme has it): they have the least freedom."""
     lives = _lives(flow)
     groups = _groups_by_first_touch(flow)
+    if scheme != "scheduled":
+        declared = {group: i for i, group in enumerate(_groups_by_declaration(flow))}
+        groups.sort(key=lambda g: declared[g] if _loaded(flow.buffers[g[0]]) else -1)
     groups.sort(key=lambda g: (0, 0) if _loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
     yield groups
     yield sorted(groups, key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
@@ -161,6 +193,12 @@ def _groups_by_first_touch(flow: Flow) -> list[Group]:
     return list(groups)
 
 
+def _groups_by_declaration(flow: Flow) -> list[Group]:
+    """Every group, buffer by buffer, tile column by tile column."""
+    buffers = flow.buffers.items()
+    return [(name, s, t) for name, buffer in buffers for t in range(buffer.tiles) for s in range(len(buffer.segments))]
+
+
 class _Choice(NamedTuple):
     """A slice that has room, and how much it is wanted (less is better)."""
 
@@ -171,13 +209,17 @@ class _Choice(NamedTuple):
 
 
 class _Placement:
-    def __init__(self, flow: Flow, chip: Chip) -> None:
-        self.flow, self.chip = flow, chip
+    def __init__(self, flow: Flow, chip: Chip, scheme: str) -> None:
+        self.flow, self.chip, self.rram = flow, chip, chip.rram
+        self.colouring = BankColouring(follows(flow), self.rram) if self.rram and scheme == "scheduled" else None
+        self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
         self.lives = _lives(flow)
         self.graph = _interference(flow)
         self.rivals = _rivals(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
+        if self.rram and scheme == "naive":
+            self.slices |= {u.name: _BankedSlice(self.rram) for u in chip.slices("rram")}
         self.chosen: dict[Group, tuple[str, ...]] = {}
         self.for_loads: set[str] = set()
         """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
@@ -203,7 +245,7 @@ class _Placement:
         for share in (False, True):
             for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
-                contended = Counter(u for other in self.rivals.get(group, ()) for u in self.chosen.get(other, ()))
+                contended = Counter(u for other in self.together(group, buffer) for u in self.chosen.get(other, ()))
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
                     base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share)
                     if base is not None:
@@ -213,8 +255,17 @@ class _Placement:
                     return
         raise self.too_large(buffer, width, words, len(forbidden))
 
+    def together(self, group: Group, buffer: Buffer) -> set[Group]:
+        """Groups with which this one would rather share no slice."""
+        if self.colouring and buffer.memory == "rram":
+            return self.colouring.neighbours(group)
+        return self.rivals.get(group, set())
+
     def cost(self, buffer: Buffer, unit: str, number: int, contended: Counter[str]) -> tuple[int, ...]:
-        """Weights crowd together in the outermost slices; everything else spreads over the slices that have none."""
+        """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
+        everything else spreads over the slices that have none."""
+        if self.colouring and buffer.memory == "rram":
+            return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
             return (unit not in self.for_loads, -number)
         return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
@@ -240,10 +291,23 @@ class _Placement:
         if buffer.stripes > 1:
             self.for_loads.update(self.chosen[group])
         self.words_on_side[buffer.memory, side] += words * len(units)
-        for i, choice in enumerate(units):
-            self.slices[choice.unit].take(choice.base, words, *self.lives[name])
+        step = self.word_step if buffer.memory == "rram" else 1
+        for i, (unit, base) in enumerate(self.bases(group, buffer, units, words)):
+            self.slices[unit].take(base, words, *self.lives[name])
             stripe, byte = divmod(i, buffer.bytes)
-            self.places[name][segment, stripe, tile, byte] = Place(choice.unit, choice.base)
+            self.places[name][segment, stripe, tile, byte] = Place(unit, base, step)
+
+    def bases(self, group: Group, buffer: Buffer, units: list[_Choice], words: int) -> list[tuple[str, int]]:
+        """(slice, first word): behind what is there, in RRAM as far behind it as the start bank of the group asks for."""
+        if self.colouring is None or self.rram is None or buffer.memory != "rram":
+            return [(choice.unit, choice.base) for choice in units]
+        bank = self.colouring.choose(group, units[0].base)
+        found: list[tuple[str, int]] = []
+        for choice in units:
+            base = choice.base + (bank - choice.base) % self.rram.banks
+            room = base + words <= self.slices[choice.unit].words
+            found.append((choice.unit, base if room else choice.base))
+        return found
 
     def first_use(self, buffer: Buffer) -> Location | None:
         """The source place of the first trip that touches the buffer."""

@@ -114,19 +114,19 @@ class Reservations:
         for bank, first, end in windows:
             self.banks[unit, bank][first:end] = b"\1" * (end - first)
 
-    def conflict_load(self, side: str, first: int, count: int, streams: int) -> int:
+    def conflict_load(self, side: str, first: int, count: int, every: int, streams: int) -> int:
         """A load that would bring more than the side's load streams in some cycle."""
         table = self.loads[side]
         limit = self.chip.mxm.load_streams - streams
-        window = table[first : first + count]
+        window = table[first : first + count * every : every]
         if max(window, default=0) <= limit:
             return 0
-        last = max(i for i, used in enumerate(window) if used > limit)
-        return last + 1
+        # Gaps of the other load may fit in between: where there are any, the next cycle may do.
+        return 1 + max(i for i, used in enumerate(window) if used > limit) if every == 1 else 1
 
-    def take_load(self, side: str, first: int, count: int, streams: int) -> None:
+    def take_load(self, side: str, first: int, count: int, every: int, streams: int) -> None:
         table = self.loads[side]
-        for cycle in range(first, first + count):
+        for cycle in range(first, first + count * every, every):
             table[cycle] += streams
 
     def mask(self, low: int, high: int) -> np.uint64:

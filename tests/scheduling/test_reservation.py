@@ -122,14 +122,22 @@ def test_a_bank_conflict_says_how_far_to_move(tables: Reservations) -> None:
 
 def test_loads_share_the_load_streams_of_a_side(tables: Reservations) -> None:
     limit = TINY.mxm.load_streams
-    tables.take_load("w", 10, 4, limit - 1)
-    assert tables.conflict_load("w", 10, 4, 1) == 0
-    assert tables.conflict_load("w", 8, 4, 2) == 4
-    assert tables.conflict_load("w", 12, 4, 2) == 2
-    assert tables.conflict_load("w", 14, 4, limit) == 0
-    assert tables.conflict_load("e", 10, 4, limit) == 0
-    tables.take_load("w", 10, 4, 1)
-    assert tables.conflict_load("w", 13, 1, 1) == 1
+    tables.take_load("w", 10, 4, 1, limit - 1)
+    assert tables.conflict_load("w", 10, 4, 1, 1) == 0
+    assert tables.conflict_load("w", 8, 4, 1, 2) == 4
+    assert tables.conflict_load("w", 12, 4, 1, 2) == 2
+    assert tables.conflict_load("w", 14, 4, 1, limit) == 0
+    assert tables.conflict_load("e", 10, 4, 1, limit) == 0
+    tables.take_load("w", 10, 4, 1, 1)
+    assert tables.conflict_load("w", 13, 1, 1, 1) == 1
+
+
+def test_loads_with_gaps_fit_between_each_other(tables: Reservations) -> None:
+    limit = TINY.mxm.load_streams
+    tables.take_load("w", 10, 3, 2, limit)
+    assert tables.conflict_load("w", 11, 3, 2, limit) == 0
+    assert tables.conflict_load("w", 12, 3, 2, limit) == 1
+    assert tables.conflict_load("w", 15, 3, 1, limit) == 0
 
 
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
