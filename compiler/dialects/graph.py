@@ -39,6 +39,7 @@ from compiler.dialects.graph_compute import (
 )
 from compiler.dialects.graph_moves import BroadcastOp, ConcatOp, GatherOp, InsertOp, PadOp, ReshapeOp, SliceOp, TransposeOp
 from compiler.dialects.graph_shapes import Tensor
+from compiler.dialects.graph_spatial import Conv2dOp, MaxPool2dOp
 from compiler.dialects.graph_values import ConstantOp, InputOp, OutputOp, ParamOp, StateOp, UpdateOp
 
 Graph = Dialect(
@@ -46,7 +47,7 @@ Graph = Dialect(
     [
         InputOp, OutputOp, ParamOp, StateOp, UpdateOp, ConstantOp,
         UnaryOp, BinaryOp, WhereOp, CastOp, QuantizeOp, DequantizeOp, RequantizeOp,
-        ReduceOp, MatmulOp, SoftmaxOp, LayerNormOp, RmsNormOp,
+        ReduceOp, MatmulOp, Conv2dOp, MaxPool2dOp, SoftmaxOp, LayerNormOp, RmsNormOp,
         ReshapeOp, TransposeOp, SliceOp, ConcatOp, PadOp, GatherOp, InsertOp, BroadcastOp,
     ],
     [UnaryAttr, BinaryAttr, ReduceAttr, PrecisionAttr],
@@ -60,6 +61,7 @@ __all__ = [
     "CastOp",
     "ConcatOp",
     "ConstantOp",
+    "Conv2dOp",
     "DequantizeOp",
     "GatherOp",
     "Graph",
@@ -69,6 +71,7 @@ __all__ = [
     "LayerNormOp",
     "MatmulOp",
     "MatmulPrecision",
+    "MaxPool2dOp",
     "NamedOp",
     "OutputOp",
     "PadOp",

@@ -15,7 +15,7 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects import graph
 from compiler.dialects.graph_program import check_program, main_block
 from compiler.dialects.graph_types import source_place
-from compiler.reference import elementwise, moves, reductions
+from compiler.reference import elementwise, moves, reductions, spatial
 from compiler.reference.matmul import matmul
 from compiler.weights import WeightStore
 from isa.chip import Chip
@@ -61,6 +61,8 @@ RULES: dict[type[Operation], Rule] = {
     graph.RequantizeOp: lambda op, x, chip: elementwise.requantize(x[0], x[1]),
     graph.ReduceOp: _reduce,
     graph.MatmulOp: _matmul,
+    graph.Conv2dOp: lambda op, x, chip: spatial.conv2d(x[0], x[1], op.window, op.groups.value.data, chip),
+    graph.MaxPool2dOp: lambda op, x, chip: spatial.maxpool2d(x[0], op.window),
     graph.SoftmaxOp: lambda op, x, chip: reductions.softmax(x[0], chip.lanes),
     graph.LayerNormOp: lambda op, x, chip: reductions.layernorm(x[0], x[1], x[2], op.eps.value.data, chip.lanes),
     graph.RmsNormOp: lambda op, x, chip: reductions.rmsnorm(x[0], x[1], op.eps.value.data, chip.lanes),
@@ -75,7 +77,7 @@ RULES: dict[type[Operation], Rule] = {
 }
 """What each operation computes from the arrays of its operands, in operand order."""
 
-DEPENDS_ON_CHIP = (graph.ReduceOp, graph.MatmulOp, graph.SoftmaxOp, graph.LayerNormOp, graph.RmsNormOp)
+DEPENDS_ON_CHIP = (graph.ReduceOp, graph.MatmulOp, graph.Conv2dOp, graph.SoftmaxOp, graph.LayerNormOp, graph.RmsNormOp)
 """Operations whose rounding depends on the chip's lanes or depth."""
 
 

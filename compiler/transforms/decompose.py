@@ -1,8 +1,9 @@
 """`decompose`: composites become the primitive operations that define them.
 
 Needs any graph program; leaves one with input, output, param, constant, state, update, the unary functions of `PRIMITIVE`,
-binary without div, where, cast, reduce without mean, matmul without f32 operands, and data movement. The order of roundings
-is that of the reference evaluation: f32 throughout, one rounding at the end, so that every bit stays.
+binary without div, where, cast, reduce without mean, matmul without f32 operands, and data movement (convolutions and pools:
+`decompose_spatial`). The order of roundings is that of the reference evaluation: f32 throughout, one rounding at the end, so
+that every bit stays.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.reference.elementwise import HALF, INVERSE_SQRT2, ONE
 from compiler.reference.matmul import SPLIT_INVERSE, SPLIT_SCALE
 from compiler.reference.reductions import mean_factor
+from compiler.transforms.decompose_spatial import decompose_conv2d, decompose_maxpool2d
 from compiler.transforms.emitter import Emitter, replace
+from isa.chip import Chip
 from isa.layout import NUMPY_TYPES
 
 PRIMITIVE = ("neg", "abs", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "erf", "sin", "cos", "atan", "floor", "round")
@@ -125,7 +128,7 @@ def _matmul(op: graph.MatmulOp, emit: Emitter) -> SSAValue:
 Rule = Callable[[Any, Emitter], SSAValue]
 
 
-def _rule(op: Operation, mixed: bool) -> Rule | None:
+def _rule(op: Operation, mixed: bool, chip: Chip | None) -> Rule | None:
     """How to take an operation apart; None for a primitive one."""
     match op:
         case graph.UnaryOp() if op.fn.data not in PRIMITIVE:
@@ -137,6 +140,8 @@ def _rule(op: Operation, mixed: bool) -> Rule | None:
         case graph.MatmulOp():
             kinds = tensor_of(op.a).type, tensor_of(op.b).type
             return _matmul if kinds == ("f32", "f32") or (kinds == ("f16", "i8") and not mixed) else None
+        case graph.Conv2dOp():
+            return lambda op, emit: decompose_conv2d(op, emit, chip)
         case _:
             return COMPOSITES.get(type(op))
 
@@ -148,6 +153,7 @@ COMPOSITES: dict[type[Operation], Rule] = {
     graph.SoftmaxOp: _softmax,
     graph.LayerNormOp: _layernorm,
     graph.RmsNormOp: _rmsnorm,
+    graph.MaxPool2dOp: decompose_maxpool2d,
 }
 
 
@@ -162,6 +168,6 @@ class DecomposePass(ModulePass):
         chip = chip_of(ctx)
         mixed = chip is None or "i8f16" in chip.mxm.modes
         for operation in list(main_block(op).ops):
-            rule = _rule(operation, mixed)
+            rule = _rule(operation, mixed, chip)
             if rule is not None:
                 replace(operation, rule(operation, Emitter.before(operation)))

@@ -139,3 +139,12 @@
 // -----
 // CHECK: graph.input: the name is empty
 %a = graph.input "" : tensor<4xf32>
+// -----
+// CHECK: conv2d: i8[5, 6, 4] and i8[3, 3, 4, 8] do not fit 2 groups
+%x = graph.input "x" : tensor<5x6x4xi8>
+%w = graph.input "w" : tensor<3x3x4x8xi8>
+%r = graph.conv2d %x, %w strides [1, 1] pads [0, 0, 0, 0] dilations [1, 1] groups 2 : (tensor<5x6x4xi8>, tensor<3x3x4x8xi8>) -> tensor<3x4x8xi32>
+// -----
+// CHECK: maxpool2d: window 0 along axis 0 lies in the padding only
+%x = graph.input "x" : tensor<5x6x4xi8>
+%r = graph.maxpool2d %x kernel [2, 2] strides [1, 1] pads [2, 0, 0, 0] dilations [1, 1] : tensor<5x6x4xi8> -> tensor<6x5x4xi8>

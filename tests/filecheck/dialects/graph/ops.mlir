@@ -37,6 +37,10 @@ func.func @main() {
   %30 = graph.slice %4 offsets [1, 0] sizes [1, 6] strides [1, 1] : tensor<4x6xf32> -> tensor<1x6xf32>
   %31 = graph.insert %30 into %4 offsets [2, 0] : (tensor<1x6xf32>, tensor<4x6xf32>) -> tensor<4x6xf32>
   %32 = graph.broadcast %5 : tensor<6xf32> -> tensor<3x6xf32>
+  %i0 = graph.input "image" : tensor<5x6x4xi8>
+  %i1 = graph.param "kernel" digest "0000000000000000000000000000000000000000000000000000000000000000" : tensor<3x3x2x8xi8>
+  %i2 = graph.conv2d %i0, %i1 strides [2, 1] pads [0, 1, 0, 1] dilations [1, 1] groups 2 : (tensor<5x6x4xi8>, tensor<3x3x2x8xi8>) -> tensor<2x6x8xi32>
+  %i3 = graph.maxpool2d %i0 kernel [2, 2] strides [2, 2] pads [1, 0, 0, 0] dilations [1, 1] : tensor<5x6x4xi8> -> tensor<3x3x4xi8>
   %33 = graph.state "s" : tensor<4x6xf32>
   graph.update "s" %8 : tensor<4x6xf32>
   graph.output "y" %8 : tensor<4x6xf32>
@@ -76,6 +80,10 @@ func.func @main() {
 // CHECK-NEXT: %{{.*}} = graph.slice %{{.*}} offsets [1, 0] sizes [1, 6] strides [1, 1] : tensor<4x6xf32> -> tensor<1x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.insert %{{.*}} into %{{.*}} offsets [2, 0] : (tensor<1x6xf32>, tensor<4x6xf32>) -> tensor<4x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.broadcast %{{.*}} : tensor<6xf32> -> tensor<3x6xf32>
+// CHECK-NEXT: %{{.*}} = graph.input "image" : tensor<5x6x4xi8>
+// CHECK-NEXT: %{{.*}} = graph.param "kernel" digest "0000000000000000000000000000000000000000000000000000000000000000" : tensor<3x3x2x8xi8>
+// CHECK-NEXT: %{{.*}} = graph.conv2d %{{.*}}, %{{.*}} strides [2, 1] pads [0, 1, 0, 1] dilations [1, 1] groups 2 : (tensor<5x6x4xi8>, tensor<3x3x2x8xi8>) -> tensor<2x6x8xi32>
+// CHECK-NEXT: %{{.*}} = graph.maxpool2d %{{.*}} kernel [2, 2] strides [2, 2] pads [1, 0, 0, 0] dilations [1, 1] : tensor<5x6x4xi8> -> tensor<3x3x4xi8>
 // CHECK-NEXT: %{{.*}} = graph.state "s" : tensor<4x6xf32>
 // CHECK-NEXT: graph.update "s" %{{.*}} : tensor<4x6xf32>
 // CHECK-NEXT: graph.output "y" %{{.*}} : tensor<4x6xf32>

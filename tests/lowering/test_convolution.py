@@ -1,0 +1,145 @@
+"""Random convolutions and pools on the chip, on both machines, against the reference; the reference against plain loops."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
+
+from compiler.dialects import graph
+from compiler.dialects.graph import Tensor
+from compiler.dialects.graph_program import new_program
+from compiler.dialects.graph_spatial import Window
+from compiler.pipeline import compile_graph
+from compiler.reference import spatial
+from compiler.session import Compiled, run_and_compare
+from compiler.weights import WeightStore
+from isa.chip import Chip, load_chip
+from isa.errors import ModelFault
+
+Array = NDArray[Any]
+CHIPS = Path(__file__).parents[1] / "fuzz" / "chips"
+
+
+def chip_named(name: str) -> Chip:
+    path = CHIPS / f"{name}.toml"
+    return load_chip(str(path) if path.exists() else name)
+
+
+@dataclass(frozen=True)
+class Case:
+    image: tuple[int, int, int]
+    columns: int
+    groups: int
+    window: Window
+    kind: str
+
+
+def random_case(seed: int, lanes: int) -> Case:
+    rng = random.Random(seed)
+    while True:
+        groups = rng.choice((1, 1, 1, 2, 3, 0))
+        inner, each = rng.choice((1, 2, 3, lanes // 2, lanes)), rng.choice((1, 2, 3, lanes // 2))
+        channels, columns = (inner * groups, each * groups) if groups else (inner, inner * rng.choice((1, 1, 2)))
+        window = Window(
+            (rng.randint(1, 4), rng.randint(1, 4)),
+            (rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2, 3))),
+            (rng.randint(0, 2), rng.randint(0, 2), rng.randint(0, 2), rng.randint(0, 2)),
+            (rng.choice((1, 1, 2)), rng.choice((1, 1, 2))),
+        )
+        case = Case((rng.randint(1, 9), rng.randint(1, 9), channels), columns, groups or channels, window,
+                    rng.choice(("i8", "i8", "i8", "f16", "mixed")))  # fmt: skip
+        try:
+            window.sizes("conv2d", *case.image[:2])
+        except ModelFault:
+            continue
+        return case
+
+
+def arrays_of(case: Case, seed: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    shape = (*case.window.kernel, case.image[2] // case.groups, case.columns)
+    if case.kind == "i8":
+        return rng.integers(-128, 128, case.image).astype(np.int8), rng.integers(-128, 128, shape).astype(np.int8)
+    w = rng.standard_normal(shape).astype(np.float16) if case.kind == "f16" else rng.integers(-9, 9, shape).astype(np.int8)
+    return rng.standard_normal(case.image).astype(np.float16), w
+
+
+def program_of(case: Case, w: Array, weights: WeightStore, stored: bool) -> ModuleOp:
+    """x * w; where the operand is i8 the result also goes through a scale, a bias and relu, as networks have it."""
+    kinds = {"i8": ("i8", "i8"), "f16": ("f16", "f16"), "mixed": ("f16", "i8")}[case.kind]
+    x = graph.InputOp("x", Tensor(kinds[0], case.image))  # pyright: ignore[reportArgumentType]
+    tensor = Tensor(kinds[1], w.shape)  # pyright: ignore[reportArgumentType]
+    kernel = graph.ParamOp("w", weights.add(w), tensor) if stored else graph.InputOp("w", tensor)
+    window = case.window
+    conv = graph.Conv2dOp(x.result, kernel.result, window.strides, window.pads, window.dilations, case.groups)
+    ops: list[Operation] = [x, kernel, conv, graph.OutputOp("sum", conv.result)]
+    if case.kind == "i8":
+        rng = np.random.default_rng(case.columns)
+        scale = graph.ConstantOp((rng.random(case.columns) * 1e-3).astype(np.float32))
+        bias = graph.ConstantOp(rng.integers(-999, 999, case.columns).astype(np.int32))
+        shifted = graph.BinaryOp("add", conv.result, bias.result)
+        y = graph.RequantizeOp(shifted.result, scale.result)
+        relu = graph.UnaryOp("relu", y.result)
+        ops += [scale, bias, shifted, y, relu, graph.OutputOp("y", relu.result)]
+    return new_program(ops)
+
+
+def check(module: ModuleOp, weights: WeightStore, chip: Chip, inputs: dict[str, Array]) -> None:
+    program = compile_graph(module.clone(), weights, chip)
+    run_and_compare(Compiled(program, module, weights, 0.0), [inputs], ["fast", "reference"])
+
+
+@pytest.mark.parametrize("chip", ["small", "plain"])
+@pytest.mark.parametrize("batch", range(2))
+def test_random_convolutions(chip: str, batch: int) -> None:
+    target = chip_named(chip)
+    for seed in range(batch * 4, batch * 4 + 4):
+        case = random_case(seed, target.lanes)
+        x, w = arrays_of(case, seed)
+        weights, stored = WeightStore(), seed % 4 > 0
+        module = program_of(case, w, weights, stored)
+        check(module, weights, target, {"x": x} if stored else {"x": x, "w": w})
+
+
+@pytest.mark.parametrize("chip", ["small", "plain"])
+def test_random_pools(chip: str) -> None:
+    target = chip_named(chip)
+    checked = 0
+    for seed in range(12):
+        case = random_case(seed, target.lanes)
+        window = case.window
+        kind = "i8" if case.kind == "i8" else "f16"
+        x = graph.InputOp("x", Tensor(kind, case.image))
+        try:
+            pool = graph.MaxPool2dOp(x.result, window.kernel, window.strides, window.pads, window.dilations)
+        except ModelFault:
+            continue
+        module = new_program([x, pool, graph.OutputOp("y", pool.result)])
+        check(module, WeightStore(), target, {"x": arrays_of(case, seed)[0]})
+        checked += 1
+    assert checked >= 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_reference_is_the_definition(seed: int) -> None:
+    case = random_case(seed, 8)
+    x, w = arrays_of(case, seed)
+    window = case.window
+    found = spatial.conv2d(x, w, window, case.groups, load_chip("tiny"))
+    inner, each = case.image[2] // case.groups, case.columns // case.groups
+    for y, column, n in np.ndindex(*found.shape):
+        total = 0.0
+        for ky, kx, c in np.ndindex(*w.shape[:3]):
+            row = y * window.strides[0] + ky * window.dilations[0] - window.pads[0]
+            place = column * window.strides[1] + kx * window.dilations[1] - window.pads[1]
+            if 0 <= row < case.image[0] and 0 <= place < case.image[1]:
+                total += float(x[row, place, n // each * inner + c]) * float(w[ky, kx, c, n])
+        assert found[y, column, n] == pytest.approx(total, abs=0 if case.kind == "i8" else 1e-3)
