@@ -16,18 +16,18 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter
 from isa.chip import Chip
 from isa.layout import NUMPY_TYPES
-from isa.spec import ElementType
 
 
 def decompose_conv2d(op: graph.Conv2dOp, emit: Emitter, chip: Chip | None) -> SSAValue:
-    """A sum of products of shifted images with one kernel position each; channel by channel where groups have one channel."""
+    """A sum of products of shifted images with one kernel position each; element by element where groups of integers have one
+    channel."""
     x, groups = tensor_of(op.x), op.groups.value.data
     mode = "i8" if x.type == "i8" else "i8f16"
     if mode == "i8f16" and (tensor_of(op.w).type == "f16" or (chip is not None and mode not in chip.mxm.modes)):
         mode = "f16"
     weights = emit.cast(op.w, "f16") if mode == "f16" else op.w
     depth = x.shape[2] if mode == "i8" or chip is None else chip.depth(mode)
-    product = _per_channel if groups == x.shape[2] else _per_group
+    product = _per_channel if groups == x.shape[2] and mode == "i8" else _per_group
     total: SSAValue | None = None
     for (ky, kx), image in _shifted(op.x, op.window, emit, 0):
         shape = tensor_of(weights).shape
@@ -63,18 +63,15 @@ def _spread(emit: Emitter, w: SSAValue, groups: int) -> SSAValue:
 
 def _per_channel(emit: Emitter, image: SSAValue, w: SSAValue, groups: int, depth: int) -> Iterator[SSAValue]:
     """One product an element: groups of one channel need no sum over channels."""
-    wide: ElementType = "i32" if tensor_of(image).type == "i8" else "f32"
     columns = tensor_of(w).shape[1]
-    rows = emit.cast(emit.add(graph.ReshapeOp(w, [columns])), wide)
-    image = emit.cast(image, wide)
+    rows = emit.cast(emit.add(graph.ReshapeOp(w, [columns])), "i32")
+    image = emit.cast(image, "i32")
     if columns > groups:
         height, width, _ = tensor_of(image).shape
         apart = emit.add(graph.ReshapeOp(image, [height, width, groups, 1]))
         image = emit.add(graph.BroadcastOp(apart, [height, width, groups, columns // groups]))
         image = emit.add(graph.ReshapeOp(image, [height, width, columns]))
-    # A dot that is zero is +0, a product may be -0.
-    product = emit.binary("mul", image, rows)
-    yield product if wide == "i32" else emit.binary("add", product, emit.f32(0.0))
+    yield emit.binary("mul", image, rows)
 
 
 def decompose_maxpool2d(op: graph.MaxPool2dOp, emit: Emitter) -> SSAValue:

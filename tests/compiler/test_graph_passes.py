@@ -17,7 +17,7 @@ from compiler.context import LockstepContext, new_context
 from compiler.dialects import graph
 from compiler.dialects.graph import Tensor
 from compiler.dialects.graph_program import inputs, main_block, new_program, params, states
-from compiler.dialects.graph_types import source_location, source_place, tensor_of
+from compiler.dialects.graph_types import kind_of, source_location, source_place, tensor_of
 from compiler.passes import PASSES
 from compiler.reference import Evaluation, evaluate
 from compiler.transforms.canonicalize_graph import CanonicalizeGraphPass
@@ -140,6 +140,22 @@ class Grower:
             return graph.MatmulOp(x, self.pick(across))
         return graph.MatmulOp(x, self.pick(fitting or [x]), True)
 
+    def spatial(self, x: SSAValue) -> Operation:
+        kernel, strides, dilations = ([int(n) for n in self.rng.integers(1, 3, 2)] for _ in range(3))
+        pads = [int(n) for n in self.rng.integers(0, 2, 4)]
+        x = self.pick([v for v in self.values if len(tensor_of(v).shape) == 3] or [x])
+        if self.rng.random() < 0.5 or len(tensor_of(x).shape) != 3:
+            return graph.MaxPool2dOp(x, kernel, strides, pads, dilations)
+        kind, shape = tensor_of(x)
+        groups = self.pick((1, shape[-1]))
+        array = random_array(self.rng, self.pick((kind, "i8")), (*kernel, shape[-1] // groups, 2 * groups))
+        name = f"w{len(self.operations)}"
+        w = graph.ParamOp(f"kernel{name}", self.weights.add(array), Tensor(kind_of(array), array.shape))
+        conv = graph.Conv2dOp(x, w.result, strides, pads, dilations, groups)
+        w.location = conv.location = source_location("grown.lks", 9, 1)
+        self.operations.append(w)
+        return conv
+
     def move(self, x: SSAValue) -> Operation:
         shape = tensor_of(x).shape
         rank = len(shape)
@@ -173,7 +189,9 @@ class Grower:
         """About twenty operations; what nobody uses comes out, but for some that stay dead."""
         line = 10
         while line < 30:
-            grow = self.pick((self.elementwise, self.elementwise, self.composite, self.product, self.move, self.move))
+            grow = self.pick(
+                (self.elementwise, self.elementwise, self.composite, self.product, self.spatial, self.move, self.move)
+            )
             try:
                 op = grow(self.value())
             except ModelFault:
