@@ -24,6 +24,7 @@ def _from(module: str, name: str) -> Callable[[], type[ModulePass]]:
 
 
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "integer-products": _from("transforms.integer_products", "IntegerProductsPass"),
     "set-precision": _from("transforms.set_precision", "SetPrecisionPass"),
     "decompose": _from("transforms.decompose", "DecomposePass"),
     "canonicalize-graph": _from("transforms.canonicalize_graph", "CanonicalizeGraphPass"),

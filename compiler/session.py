@@ -62,15 +62,19 @@ def declare(path: Path, chip: Chip, precision: Precision = "f32") -> tuple[Modul
 def compile_file(
     path: Path, chip: Chip, precision: Precision = "f32", passes: str | None = None, shapes: Shapes | None = None
 ) -> Compiled:
+    """`compile_source` with a precision and the shapes of an ONNX model's inputs."""
+    return compile_source(path, chip, Reading(precision, shapes or {}), passes)
+
+
+def compile_source(path: Path, chip: Chip, reading: Reading, passes: str | None = None) -> Compiled:
     """Compile a source file, by the default pipeline or by these passes. The program has passed the checker.
 
-    `precision` is for the f32 products that the source leaves open, `shapes` for what an ONNX model leaves open. Raises
-    ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to the chip.
+    Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to the chip.
     """
     from compiler.pipeline import compile_graph
 
     begun = time.perf_counter()
-    declared = declare_source(path, chip, Reading(precision, shapes or {}))
+    declared = declare_source(path, chip, reading)
     program = compile_graph(declared.module.clone(), declared.weights, chip, passes)
     return Compiled(program, declared.module, declared.weights, time.perf_counter() - begun)
 

@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from compiler.cli.reading import compile_options
+
 if TYPE_CHECKING:
     from compiler.declare import Reading
-    from compiler.session import Precision
     from isa.chip import Chip
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 IR_STAGES = ("graph", "flow", "placed", "scheduled")
 STAGES = (*IR_STAGES, "lasm")
-PRECISIONS = ("f32", "f16", "i8f16")
-PRECISION_HELP = (
-    "Of f32 products left open [f32]. i8f16 quantises parameters of two axes that stand on the right of a product; "
-    "all other products run in f16."
-)
-
-
-def compile_options(command: Command) -> Command:
-    """The options of every command that compiles: chip, precision, shapes, passes."""
-    for option in (
-        click.option("--passes", metavar="PIPELINE", help="Run these passes instead of the default pipeline."),
-        click.option(
-            "--shape",
-            "shapes",
-            multiple=True,
-            metavar="NAME=N,N,…",
-            help="Of an input of an ONNX model, or NAME=N of one of its dimensions.",
-        ),
-        click.option("--precision", type=click.Choice(PRECISIONS), default="f32", help=PRECISION_HELP),
-        click.option("--chip", default="lpu-rram", show_default=True, help="A name from `lockstep chip list` or a .toml file."),
-    ):
-        command = option(command)
-    return command
-
-
-def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """`input=1,3,224,224` … as a mapping. Wrong form or a name given twice is wrong usage."""
-    found: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, equals, sizes = text.rpartition("=")
-        numbers = [size.strip() for size in sizes.split(",")]
-        if not (name and equals) or not all(number.isdecimal() and len(number) < 10 for number in numbers):
-            raise click.UsageError(f"--shape {text}: expected NAME=N,N,…, such as input=1,3,224,224")
-        if name in found:
-            raise click.UsageError(f"--shape {name} is given twice")
-        found[name] = tuple(map(int, numbers))
-    return found
 
 
 def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -75,8 +37,7 @@ def compile_command(
     source: Path,
     output: Path | None,
     chip: str,
-    precision: Precision,
-    shapes: tuple[str, ...],
+    reading: Reading,
     passes: str | None,
     emit: str | None,
     report: Path | None,
@@ -88,6 +49,7 @@ def compile_command(
     lockstep compile model.lks -o model.lbin --report model.json
     lockstep compile model.lks --chip tiny --emit lasm
     lockstep compile model.onnx --shape input=1,3,224,224 --precision f16
+    lockstep compile model.onnx --precision int8 --calibrate samples.npz
     lockstep compile model.lks --emit graph | lockstep opt -p canonicalize-graph
 
     --emit graph is the graph as declared or, with --passes, after those of them that work on the graph.
@@ -96,12 +58,11 @@ def compile_command(
     from compiler.cli.output_files import require_file, write_file
     from compiler.cli.progress import working
     from compiler.cli.report import program_report
-    from compiler.declare import Reading
-    from compiler.session import compile_file, performance
+    from compiler.session import compile_source, performance
     from isa.chip import load_chip
     from isa.container import program_bytes
 
-    target, sizes = load_chip(chip), parse_shapes(shapes)
+    target = load_chip(chip)
     if emit and as_json:
         raise click.UsageError("--emit prints a stage, --json an object: choose one")
     if emit in IR_STAGES and report:
@@ -113,11 +74,11 @@ def compile_command(
             require_file(path)
     if emit in IR_STAGES:
         with working("compiling"):
-            text = _stage_text(source, target, Reading(precision, sizes), passes, emit)
+            text = _stage_text(source, target, reading, passes, emit)
         _emit(text, output)
         return
     with working("compiling"):
-        compiled = compile_file(source, target, precision, passes, sizes)
+        compiled = compile_source(source, target, reading, passes)
     program = compiled.program
     values = performance(program) | {"compile_seconds": compiled.seconds, "chip": target.name}
     values |= {"operations": len(program.operations), "facts": program.facts}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from compiler.cli.compile import compile_options, parse_shapes
+from compiler.cli.reading import compile_options
 
 if TYPE_CHECKING:
-    from compiler.session import Machine, Precision
+    from compiler.declare import Reading
+    from compiler.session import Machine
 
 
 @click.command()
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 def verify(
     source: Path,
     chip: str,
-    precision: Precision,
-    shapes: tuple[str, ...],
+    reading: Reading,
     passes: str | None,
     inputs: tuple[str, ...],
     seed: int,
@@ -47,14 +47,14 @@ def verify(
     from compiler.cli import measures, tensors
     from compiler.cli.progress import working
     from compiler.cli.random_inputs import random_inputs
-    from compiler.session import compile_file, performance, run_and_compare
+    from compiler.session import compile_source, performance, run_and_compare
     from isa.chip import load_chip
 
     files = tensors.parse_assignments(inputs)
     given = tensors.read_inputs(files)
-    target, sizes = load_chip(chip), parse_shapes(shapes)
+    target = load_chip(chip)
     with working("compiling"):
-        compiled = compile_file(source, target, precision, passes, sizes)
+        compiled = compile_source(source, target, reading, passes)
     if files:
         each = tensors.split_calls(given, files, compiled.program, calls)
     else:

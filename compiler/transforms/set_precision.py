@@ -2,7 +2,8 @@
 
 Needs any graph program. Leaves no f32 product without a precision that has none of its own: those get `f32` or `f16`, or
 with `i8f16` their parameter is quantised a channel (column of the product) at a time:
-scale[n] = max |w[:, n]| / 127, q = rne(w / scale), x · w becomes (f16(x) · q) · scale.
+scale[n] = max |w[:, n]| / 127, q = rne(w / scale), x · w becomes (f16(x) · q) · scale. Where the model has quantised it
+itself (dequantize of an i8 tensor), that tensor and its scales are used.
 """
 
 from __future__ import annotations
@@ -45,6 +46,23 @@ class _Quantiser:
         self.weights = weights
         self.known: dict[tuple[Operation, bool], tuple[SSAValue, SSAValue]] = {}
 
+    def given(self, product: graph.MatmulOp) -> tuple[SSAValue, NDArray[np.float32]] | None:
+        """The i8 operand and its scale row, where the model itself has quantised it: one scale a column, or one for all."""
+        op = product.b.owner
+        if (
+            not isinstance(op, graph.DequantizeOp)
+            or tensor_of(op.x).type != "i8"
+            or not isinstance(op.scale.owner, graph.ConstantOp)
+        ):
+            return None
+        scale = op.scale.owner.array.astype(np.float32)
+        shape = op.tensor.shape
+        wide = scale.reshape((1,) * (len(shape) - scale.ndim) + scale.shape)
+        axis = -1 if product.transpose_b is not None else -2
+        if wide.shape[axis] != 1 or (len(shape) > 2 and wide.size != 1):
+            return None
+        return op.x, wide.reshape(-1) if wide.size > 1 else wide.reshape(())
+
     def quantised(self, param: graph.ParamOp, transposed: bool) -> tuple[SSAValue, SSAValue]:
         """The i8 parameter and its scale row."""
         key = (param, transposed)
@@ -80,7 +98,12 @@ class SetPrecisionPass(ModulePass):
             if not isinstance(product, graph.MatmulOp) or product.precision or tensor_of(product.a).type != "f32":
                 continue
             param = product.b.owner
-            if self.matmul == "i8f16" and isinstance(param, graph.ParamOp) and len(param.tensor.shape) == 2:
+            given = quantiser.given(product) if self.matmul == "i8f16" else None
+            if given is not None:
+                emit = Emitter.before(product)
+                raw = emit.add(graph.MatmulOp(emit.cast(product.a, "f16"), given[0], product.transpose_b is not None))
+                replace(product, emit.binary("mul", raw, emit.tensor(given[1], "scale", weights_of(ctx), SCALE_CONSTANT_BYTES)))
+            elif self.matmul == "i8f16" and isinstance(param, graph.ParamOp) and len(param.tensor.shape) == 2:
                 q, scale = quantiser.quantised(param, product.transpose_b is not None)
                 emit = Emitter.before(product)
                 raw = emit.add(graph.MatmulOp(emit.cast(product.a, "f16"), q, product.transpose_b is not None))

@@ -7,24 +7,27 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32, "bool": TensorProto.BOOL}
+
+def element_type(kind: str) -> int:
+    return helper.np_dtype_to_tensor_dtype(np.dtype(kind))
 
 
 def model(
     nodes: Sequence[onnx.NodeProto],
     inputs: Mapping[str, tuple[str, Sequence[int | str]]],
-    outputs: Sequence[str],
+    outputs: Sequence[str | tuple[str, str]],
     constants: Mapping[str, np.ndarray] | None = None,
     opset: int = 17,
 ) -> onnx.ModelProto:
-    """A model of these nodes; inputs are (type, shape), outputs have no declared shape."""
+    """A model of these nodes; inputs are (type, shape), outputs float32 or (name, type), without a declared shape."""
+    named = [(output, "float32") if isinstance(output, str) else output for output in outputs]
     graph = helper.make_graph(
         list(nodes),
         "test",
-        [helper.make_tensor_value_info(name, TYPES[kind], shape) for name, (kind, shape) in inputs.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [helper.make_tensor_value_info(name, element_type(kind), shape) for name, (kind, shape) in inputs.items()],
+        [helper.make_tensor_value_info(name, element_type(kind), None) for name, kind in named],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)

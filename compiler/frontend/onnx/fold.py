@@ -17,22 +17,31 @@ MAX_ELEMENTS = 1 << 28
 def compute(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
     """The outputs of a node. Raises ModelFault when the `onnx` package cannot compute it."""
     import onnx.helper
-    from onnx.reference import ReferenceEvaluator
 
     names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
     outputs = [f"y{i}" if name else "" for i, name in enumerate(node.outputs)]
     attributes = {name: _attribute(value) for name, value in node.attributes.items() if value is not None}
     made = onnx.helper.make_node(node.op, names, outputs, domain=node.domain, **attributes)
-    opsets = {node.domain: node.version}
+    given = {name: array for name, array in zip(names, inputs, strict=True) if array is not None}
     try:
-        evaluator: Any = ReferenceEvaluator(made, opsets=opsets)
         with np.errstate(all="ignore"):
-            found = evaluator.run(None, {n: a for n, a in zip(names, inputs, strict=True) if a is not None})
+            found = _evaluator(made, node).run(None, given)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFault(f"its inputs are all constant, and computing it failed: {reason:.200}") from None
     results = iter(cast("list[Any]", found))
     return [np.asarray(next(results)) if name else np.zeros(0, np.float32) for name in outputs]
+
+
+def _evaluator(made: Any, node: Node) -> Any:
+    """By the operator set of the model; by the newest where the package has no evaluation of an old one."""
+    from onnx.defs import onnx_opset_version
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        return ReferenceEvaluator(made, opsets={node.domain: node.version})
+    except RuntimeError:
+        return ReferenceEvaluator(made, opsets={node.domain: onnx_opset_version()})
 
 
 def _attribute(value: Any) -> Any:

@@ -33,6 +33,9 @@ RUN_TIME_ONLY = {
 }  # fmt: skip
 """Never computed at compile time, even where their inputs are known."""
 
+FLOATS = (1, 10, 11)
+"""float32, float16 and float64 as ONNX numbers them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -152,7 +155,7 @@ class _Translation:
 
     def _outputs(self, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
         arrays = [None if value is None else value.array for value in inputs]
-        if node.op not in RUN_TIME_ONLY and all(v is None or v.known for v in inputs):
+        if self._is_folded(node, inputs):
             results = zip(node.outputs, fold.compute(node, arrays), strict=True)
             return [Value(array.dtype.name, array.shape, array=array, name=name) for name, array in results]
         translate = TRANSLATORS.get((node.domain, node.op))
@@ -160,6 +163,15 @@ class _Translation:
             raise no_translator(node)
         found = translate(self.emitter, Call(node, inputs))
         return [found] if isinstance(found, Value) else found
+
+    def _is_folded(self, node: Node, inputs: tuple[Value | None, ...]) -> bool:
+        if node.op in RUN_TIME_ONLY or not all(v is None or v.known for v in inputs):
+            return False
+        first = inputs[0] if inputs else None
+        # Quantised weights stay integers with their scale, for products can use them so.
+        quantised = first is not None and first.kind in ("int8", "uint8") and first.rank > 1
+        to_float = node.op == "DequantizeLinear" or (node.op == "Cast" and node.attributes.get("to") in FLOATS)
+        return not (quantised and to_float)
 
     def _guess(self, name: str) -> None:
         """A stand-in of the shape that ONNX infers, so that nodes further on are looked at too."""

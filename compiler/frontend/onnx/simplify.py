@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -85,8 +85,8 @@ def _shape(sizes: tuple[int, ...]) -> ir.Shape:
     return ir.Shape(sizes)
 
 
-def simplify(model: ir.Model, file: str, keep: Callable[[ir.Node], bool | None] | None = None) -> ir.Model:
-    """Inline functions, drop what nobody uses, fold constants, infer shapes. `keep`: see `should_fold` of the optimizer.
+def simplify(model: ir.Model, file: str) -> ir.Model:
+    """Inline functions, drop what nobody uses, fold constants (but for quantised weights), infer shapes.
 
     The optimizer helps and is not needed: where it fails the model stays as it was.
     """
@@ -102,11 +102,19 @@ def simplify(model: ir.Model, file: str, keep: Callable[[ir.Node], bool | None] 
         raise ModelFault(f"its functions cannot be inlined: {error}", Location(file)) from None
     copy = model.clone()
     try:
-        onnxscript.optimizer.optimize_ir(copy, should_fold=keep or (lambda node: None))
+        onnxscript.optimizer.optimize_ir(copy, should_fold=_may_fold)
         _infer_shapes(copy)
         return copy
     except Exception:
         return model
+
+
+def _may_fold(node: ir.Node) -> bool | None:
+    """Quantised weights stay integers (`importer`); None leaves the rest to the optimizer."""
+    first = node.inputs[0] if node.inputs else None
+    if node.op_type not in ("DequantizeLinear", "Cast") or first is None or first.const_value is None:
+        return None
+    return False if first.const_value.dtype.name in ("INT8", "UINT8") else None
 
 
 def _name_nodes(model: ir.Model) -> None:

@@ -1,0 +1,47 @@
+"""Calibration: from samples to int8 scales in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+from compiler.dialects import graph
+from compiler.dialects.graph_program import main_block
+from compiler.dialects.graph_types import source_place
+from compiler.quantisation.estimate import estimate
+from compiler.quantisation.insert import insert_scales
+from compiler.quantisation.points import points
+from compiler.quantisation.ranges import Method, Range
+from compiler.weights import WeightStore
+from isa.chip import Chip
+from isa.errors import ModelFault
+
+Array = NDArray[Any]
+
+
+def calibrate(
+    module: ModuleOp, samples: Sequence[Mapping[str, Array]], method: Method, weights: WeightStore, chip: Chip
+) -> None:
+    """Run the samples through the float graph, then quantise everything that goes into its products.
+
+    Raises ModelFault for programs with states, for values that become infinite or NaN, and for weights that are not finite.
+    """
+    if any(isinstance(op, graph.StateOp) for op in main_block(module).ops):
+        raise ModelFault("a program with states cannot be calibrated from single samples", hint="use --precision f16 or i8f16")
+    ranges = {value: Range() for value in points(module)}
+
+    def observe(value: SSAValue, array: Array) -> None:
+        if value in ranges:
+            if not np.isfinite(array).all():
+                assert isinstance(value.owner, Operation)
+                raise ModelFault("calibration finds values that are infinite or NaN here", source_place(value.owner.location))
+            ranges[value].add(array)
+
+    for sample in samples:
+        estimate(module, sample, weights, chip, observe)
+    insert_scales(module, {value: found.scale(method) for value, found in ranges.items()}, weights)
