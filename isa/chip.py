@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, Validati
 
 from isa.energy import Energy
 from isa.errors import ChipFault, Location
+from isa.rram_device import RramDevice
 from isa.spec import BY_MNEMONIC, TIMING_KEYS
 
 Side = Literal["w", "e"]
@@ -56,6 +57,8 @@ class Rram(_Table):
     banks: PositiveInt
     bank_words: PositiveInt
     busy_cycles: PositiveInt
+    device: RramDevice | None = None
+    """What its cells are like; without it a program can run on such a chip, but nothing can be programmed into one."""
 
     @property
     def words(self) -> int:
@@ -265,6 +268,9 @@ def _size_problems(chip: Chip) -> list[str]:
         problems.append("streams: a multiple of 4, at most 32 (the width of the stream field)")
     if chip.sram.words >= 1 << 17 or (chip.rram and chip.rram.words >= 1 << 17):
         problems.append("sram.words, rram: a slice has fewer than 131072 words (the width of the address field)")
+    device = chip.rram.device if chip.rram else None
+    if device and 8 * chip.lanes % device.word_bits:
+        problems.append(f"rram.device.word_bits: {device.word_bits} must divide the {8 * chip.lanes} bits of a row")
     if chip.mxm.accumulators > 1024:
         problems.append("mxm.accumulators: at most 1024 (the width of the field)")
     if chip.mxm.load_streams > chip.streams:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.chip import Chip
+from sim.rram import OUTCOMES
 
-_TABLES = ("slot_busy", "stream_values", "stream_hops", "reads", "writes", "written_lanes", "macs")
+_TABLES = ("slot_busy", "stream_values", "stream_hops", "reads", "writes", "written_lanes", "macs", *OUTCOMES)
 
 
 def _counter() -> Counter[str]:
@@ -39,6 +40,10 @@ class Counters:
     """Words read of each bank of an RRAM slice."""
     macs: Counter[str] = field(default_factory=_counter)
     """Multiply-accumulates a plane and mode (`mxm0.i8`); depth × lanes a feed element."""
+    corrected: Counter[str] = field(default_factory=_counter)
+    """Words of RRAM a bank (`rram.w3.b4`) that the code corrected, found past correction, or changed into others."""
+    uncorrectable: Counter[str] = field(default_factory=_counter)
+    miscorrected: Counter[str] = field(default_factory=_counter)
 
     def copy(self) -> Counters:
         """The same counts, to be added to."""

@@ -13,10 +13,13 @@ from isa.checks_images import check_images
 from isa.errors import DataFault, ScheduleFault
 from isa.layout import NUMPY_TYPES
 from isa.program import Program, Symbol
+from isa.rram_state import RramState
 from sim.counters import Counters
 from sim.fast import FastMachine
 from sim.memory import Memory
 from sim.reference import ReferenceMachine
+from sim.rram import OUTCOMES
+from sim.traps import MachineTrap
 
 Machine = Literal["fast", "reference"]
 
@@ -34,14 +37,21 @@ class Result:
 class Device:
     """Holds the memory from run to run: images and parameters stay, states keep what the last run left in them."""
 
-    def __init__(self, program: Program, machine: Machine = "fast") -> None:
-        """Raises ScheduleFault for images or symbols that are not in the memories of the chip."""
+    def __init__(self, program: Program, machine: Machine = "fast", rram: RramState | None = None) -> None:
+        """`rram`: the RRAM of a device into which the program has been programmed, with its errors; runs leave their reads in
+        it. Without it RRAM has no faults.
+
+        Raises ScheduleFault for images or symbols that are not in the memories of the chip, DataFault where the device does
+        not hold what the program needs.
+        """
         faults = [violation.message for violation in check_images(program)]
         if faults:
             raise ScheduleFault(faults[0], notes=tuple(faults[1:]))
         self.program = program
         self.machine: Machine = machine
         self.memory = Memory(program.chip)
+        if rram is not None:
+            self.memory.attach(rram, program)
         self.memory.lay_images(program)
         for symbol in program.symbols:
             if symbol.role in ("param", "state"):
@@ -60,6 +70,11 @@ class Device:
         problem = _array_problem(known[name], array)
         if problem:
             raise DataFault(problem)
+        if self.memory.rram and any(self.program.chip.units[p.unit].kind == "rram" for p in known[name].pieces):
+            raise DataFault(
+                f"'{name}' lies in the RRAM of a device, which only programming writes",
+                hint="`lockstep program P.lbin --device D`",
+            )
         self.memory.put(known[name], array)
 
     def read(self, name: str) -> NDArray[Any]:
@@ -78,14 +93,32 @@ class Device:
         self.memory.begin_run()
         for name, symbol in self._named("input").items():
             self.memory.put(symbol, given[name])
-        if self._fast is not None:
-            counters = self._fast.run()
-        else:
-            machine = ReferenceMachine(self.program, self.memory)
-            machine.run()
-            counters = machine.counters
+        counters = self._counted_run()
         outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output").items()}
         return Result(counters.cycles, outputs, counters)
+
+    def _counted_run(self) -> Counters:
+        """What the machine counts, and the code of the device's RRAM."""
+        rram = self.memory.rram
+        if rram is None:
+            return self._machine_run()
+        rram.begin_run()
+        try:
+            counters = self._machine_run()
+        except MachineTrap as trap:
+            rram.end_run(trap.cycle)
+            raise
+        found = rram.end_run()
+        for outcome in OUTCOMES:
+            getattr(counters, outcome).update(getattr(found, outcome))
+        return counters
+
+    def _machine_run(self) -> Counters:
+        if self._fast is not None:
+            return self._fast.run()
+        machine = ReferenceMachine(self.program, self.memory)
+        machine.run()
+        return machine.counters
 
     def _check(self, given: Mapping[str, NDArray[Any]]) -> None:
         wanted = self._named("input")

@@ -24,6 +24,7 @@ from sim.counters import Counters
 from sim.memory import Memory
 from sim.plan import OperandPlan, Plan, Step, Tap, make_plan
 from sim.reference import ReferenceMachine
+from sim.rram_reads import RramReads
 from sim.semantics import (
     fetch,
     immediate_value,
@@ -63,6 +64,7 @@ class FastMachine:
         self._planned = False
         self._plan: Plan | None = None
         self._tally: Counters | None = None
+        self._rram_reads: RramReads | None = None
 
     def run(self) -> Counters:
         """One run. Raises MachineTrap; what memory then holds is undefined."""
@@ -75,17 +77,18 @@ class FastMachine:
             if wiring is not None:
                 self._plan = make_plan(self.program, wiring)
                 self._tally = program_counters(self.program, wiring.bursts)
+                self._rram_reads = RramReads(self.program, self.memory.rram) if self.memory.rram else None
         if self._plan is None or self._tally is None:
             machine = ReferenceMachine(self.program, self.memory)
             machine.run()
             return machine.counters
-        return _Run(self.program, self.memory, self._plan, self._tally.copy()).execute()
+        return _Run(self.program, self.memory, self._plan, self._tally.copy(), self._rram_reads).execute()
 
 
 class _Run:
     """State of one run."""
 
-    def __init__(self, program: Program, memory: Memory, plan: Plan, counters: Counters) -> None:
+    def __init__(self, program: Program, memory: Memory, plan: Plan, counters: Counters, rram_reads: RramReads | None) -> None:
         self.program = program
         self.chip = program.chip
         self.memory = memory
@@ -97,9 +100,12 @@ class _Run:
         self.sums: dict[tuple[str, bool], Array] = {}
         """Accumulator entries [entries, lanes] of (plane, integers?)."""
         self.violations: list[Violation] = []
+        self.rram_reads = rram_reads
 
     def execute(self) -> Counters:
         end = 0
+        if self.rram_reads:
+            self.rram_reads.begin_run()
         for op in self.program.operations:
             if op.mnemonic == "swap":
                 end = max(end, op.cycle + (op.rep - 1) * op.every + latency(op, self.chip))
@@ -109,8 +115,9 @@ class _Run:
                 self.results.pop(piece, None)
             last = step.op.cycle + (step.first + step.count - 1) * step.op.every
             end = max(end, last + latency(step.op, self.chip))
-        if self.violations:
-            raise MachineTrap(self.program, min(self.violations))
+        violations = self.violations + (self.rram_reads.violations if self.rram_reads else [])
+        if violations:
+            raise MachineTrap(self.program, min(violations))
         self.counters.cycles = end
         return self.counters
 
@@ -173,7 +180,11 @@ class _Run:
         unit = self.chip.slots[step.op.slot].unit
         words = fetch(self.memory.unit_words(unit.name), self._addresses(step))
         # A copy of SRAM words, for a later step may replace them; RRAM words stay.
-        self.results[step.piece] = words.copy() if unit.kind == "sram" else words
+        if unit.kind == "sram":
+            words = words.copy()
+        elif self.rram_reads:
+            words = self.rram_reads.read(step.number, step.first, words)
+        self.results[step.piece] = words
 
     def _write(self, step: Step) -> None:
         op, vectors = step.op, self._source(step, 0).view(np.uint8)
@@ -190,30 +201,35 @@ class _Run:
             return slice(first, first + (step.count - 1) * increment + 1, increment)
         return first + increment * np.arange(step.count, dtype=np.int64)
 
-    def _indices(self, step: Step) -> NDArray[np.int64]:
-        """Word addresses of a gather or scatter. Illegal indices are noted, and replaced by 0: a trap is certain."""
+    def _indices(self, step: Step) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Word addresses of a gather or scatter, and which are legal. Illegal indices are noted, and replaced by 0: a trap is
+        certain."""
         op = step.op
         index = word_indices(self._source(step, 0))
         limit = op.get("limit")
-        wrong = np.flatnonzero((index < 0) | (index >= limit))
+        legal = (index >= 0) & (index < limit)
+        wrong = np.flatnonzero(~legal)
         if len(wrong):
             element = step.first + int(wrong[0])
             cycle = op.cycle + element * op.every + skew(op, self.chip)
             text = index_text(int(index[wrong[0]]), element, limit)
             self.violations.append(Violation(cycle, self.chip.slots[op.slot].index, step.number, text))
             index[wrong] = 0
-        return op.get("base") + index
+        return op.get("base") + index, legal
 
     def _gather(self, step: Step) -> None:
         unit = self.chip.slots[step.op.slot].unit
-        addresses = self._indices(step)
-        self.results[step.piece] = fetch(self.memory.unit_words(unit.name), addresses)
+        addresses, legal = self._indices(step)
+        words = fetch(self.memory.unit_words(unit.name), addresses)
         if unit.kind == "rram":
             self.counters.add_bank_reads(unit.name, addresses)
+            if self.rram_reads:
+                words = self.rram_reads.gather(step.number, step.first, addresses, legal, words)
+        self.results[step.piece] = words
 
     def _scatter(self, step: Step) -> None:
         unit = self.chip.slots[step.op.slot].unit.name
-        addresses = self._indices(step)
+        addresses, _ = self._indices(step)
         store(self.memory.unit_words(unit), addresses, self._source(step, 1).view(np.uint8))
 
     # Matrix unit -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from isa.chip import Chip
 from isa.errors import DataFault
 from isa.layout import addresses, pack, unpack
 from isa.program import Piece, Program, Symbol
+from isa.rram_state import RramState, zero_words
+from sim.rram import RramArray
 
 Words = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
@@ -29,12 +30,21 @@ class Memory:
         self.words: dict[str, Words] = {}
         self.written: dict[str, Flags] = {}
         self._kept: dict[str, Flags] = {}
+        self.rram: RramArray | None = None
+        """The RRAM of a device; None where RRAM is taken to be without faults."""
+
+    def attach(self, state: RramState, program: Program) -> None:
+        """Take RRAM words from a device. Raises DataFault unless it holds what the program needs."""
+        self.rram = RramArray(state, program)
+        for unit, held in state.slices.items():
+            self.words[unit], self.written[unit] = held.words, held.held.copy()
+            self._kept[unit] = held.held.copy()
 
     def unit_words(self, unit: str) -> Words:
         """The words of a slice; zero where never written."""
         if unit not in self.words:
             count = self.chip.words(unit)
-            self.words[unit] = _zero_words(count, self.chip.lanes)
+            self.words[unit] = zero_words(count, self.chip.lanes)
             self.written[unit] = np.zeros(count, np.bool_)
             self._kept[unit] = np.zeros(count, np.bool_)
         return self.words[unit]
@@ -45,8 +55,10 @@ class Memory:
         return self.written[unit]
 
     def lay_images(self, program: Program) -> None:
-        """Write the images of a program; they stay from run to run."""
+        """Write the images of a program; they stay from run to run. A device has those of its RRAM already."""
         for image in program.images:
+            if self.rram and self.chip.units[image.unit].kind == "rram":
+                continue
             place = slice(image.base, image.base + len(image.data))
             self.unit_words(image.unit)[place] = image.data
             self.written[image.unit][place] = True
@@ -93,11 +105,3 @@ class Memory:
         twin.written = {unit: flags.copy() for unit, flags in self.written.items()}
         twin._kept = {unit: flags.copy() for unit, flags in self._kept.items()}
         return twin
-
-
-def _zero_words(count: int, lanes: int) -> Words:
-    """Zeros [count, lanes] in pages that the system provides when they are first touched.
-
-    Most words of a chip are never used; `np.zeros` clears all of them where it reuses memory of an earlier device.
-    """
-    return np.frombuffer(mmap(-1, count * lanes), np.uint8).reshape(count, lanes)

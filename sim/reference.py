@@ -23,6 +23,7 @@ from sim.counters import Counters
 from sim.memory import Memory
 from sim.planes import Planes, Weights, planes_held
 from sim.registers import Registers, Value
+from sim.rram import HINT
 from sim.semantics import (
     fetch,
     immediate_value,
@@ -262,6 +263,7 @@ class ReferenceMachine:
             self.counters.reads[unit] += 1
             if not indexed:
                 self._count_bank(unit, first)
+                element.words = self._decoded(active, first, element.words)
         else:
             element.write = self._slices.begin_write(unit, self.cycle, active.number, first, span, indexed, report)
             element.write.address = first
@@ -269,6 +271,17 @@ class ReferenceMachine:
     def _count_bank(self, unit: str, address: int) -> None:
         if self.chip.units[unit].kind == "rram":
             self.counters.add_bank_reads(unit, np.array([address]))
+
+    def _decoded(self, active: _Active, address: int, words: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A word [1, lanes] as the code of a device's RRAM gives it; other words as they are."""
+        unit, rram = active.slot.unit, self.memory.rram
+        if rram is None or unit.kind != "rram" or not rram.holds(unit.name, address):
+            return words
+        decoded, lost = rram.read_row(unit.name, address, self.cycle)
+        if lost >= 0:
+            text = rram.lost(unit.name, address, lost)
+            self._violations.append(Violation(self.cycle, active.slot.index, active.number, text, HINT))
+        return decoded[None]
 
     def _check_load_streams(self, dispatched: list[_Element]) -> None:
         """At most `load_streams` different byte streams are loaded at one position by loads dispatched in one cycle."""
@@ -336,8 +349,10 @@ class ReferenceMachine:
     def _gather(self, element: _Element, vectors: list[NDArray[np.uint8]]) -> None:
         index = self._index(element, vectors)
         if index is not None and element.words is not None:
-            self._show(element, fetch(element.words, slice(index, index + 1)))
-            self._count_bank(element.active.slot.unit.name, element.active.op.get("base") + index)
+            address = element.active.op.get("base") + index
+            words = fetch(element.words, slice(index, index + 1))
+            self._show(element, self._decoded(element.active, address, words))
+            self._count_bank(element.active.slot.unit.name, address)
 
     def _write(self, element: _Element, vectors: list[NDArray[np.uint8]]) -> None:
         op, write = element.active.op, element.write
