@@ -180,8 +180,9 @@ class GatherOp(IRDLOperation):
 
 @irdl_op_definition
 class WriteOp(IRDLOperation):
-    """A value into rows row, row + step, … of a tile, or one byte column of them:
-    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 : !flow.stream<f32, 8, 1, 4>`."""
+    """A value into rows row, row + step, … of a tile, or one byte column of them, or some lanes (first, number) of them:
+    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 : !flow.stream<f32, 8, 1, 4>`,
+    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 window [64, 32] : !flow.stream<f32, 8, 1, 4>`."""
 
     name = "flow.write"
     source = operand_def(StreamType)
@@ -192,14 +193,18 @@ class WriteOp(IRDLOperation):
     count = prop_def(IntegerAttr[I64])
     every = prop_def(IntegerAttr[I64])
     byte = opt_prop_def(IntegerAttr[I64])
+    window = opt_prop_def(DenseArrayBase.constr(i64))
     assembly_format = (
         "$source `to` $buffer `tile` $tile `row` $row `step` $step `count` $count `every` $every (`byte` $byte^)? "
-        "attr-dict `:` type($source)"
+        "(`window` $window^)? attr-dict `:` type($source)"
     )
 
     def verify_(self) -> None:
         at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
         at_least(self.name, 1, count=self.count, every=self.every)
+        lanes = self.window.get_values() if self.window else (0, 1)
+        if len(lanes) != 2 or lanes[0] < 0 or lanes[1] < 1:
+            raise VerifyException(f"{self.name}: window {list(lanes)} must be a first lane and a number of lanes")
 
 
 def buffer_name(op: ReadOp | ReadBlockOp | GatherOp | WriteOp) -> str:

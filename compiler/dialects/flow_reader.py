@@ -128,7 +128,8 @@ _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
     ),
     "flow.compute": _read_compute,
     "flow.write": lambda p, i, r: Write(
-        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), i[0], _int(p, "count"), _int(p, "every"), _byte(p)
+        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), i[0], _int(p, "count"), _int(p, "every"), _byte(p),
+        tuple(p["window"].get_values()) if "window" in p else (),
     ),
 }  # fmt: skip
 

@@ -184,6 +184,8 @@ def _write_write(n: Write, a: _Shared) -> _Written:
     }
     if n.byte != ALL_BYTES:
         properties["byte"] = a.number(n.byte)
+    if n.window:
+        properties["window"] = a.numbers(n.window)
     return ir.WriteOp, (n.source,), properties
 
 

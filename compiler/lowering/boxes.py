@@ -41,22 +41,29 @@ class Box:
 
 
 def lower_slice(lowering: Lowering, op: SliceOp) -> None:
-    view = lowering.view(op.x)
+    view = lowering.window(op.x)
     offsets, sizes, strides = (a.get_values() for a in (op.offsets, op.sizes, op.strides))
     rank = len(view.leading)
-    rows = View(
-        view.buffer,
-        tuple(sizes[:rank]),
-        tuple(s * d for s, d in zip(view.strides, strides, strict=False)),
-        view.offset + sum(o * s for o, s in zip(offsets, view.strides, strict=False)),
-        view.columns,
-        view.tile,
-    )
     first, count, step = (offsets[-1], sizes[-1], strides[-1]) if offsets else (0, 1, 1)
     lanes = lowering.chip.lanes
-    aligned = first % lanes == 0 and (step == 1 or count == 1)
-    if aligned and (count > 1 or view.columns == 1):
-        lowering.views[op.result] = replace(rows, columns=count, tile=view.tile + first // lanes)
+    lane = (view.column + first) % lanes
+    keeps_lanes = (step == 1 or count == 1) and (count > 1 or view.columns == 1)
+    in_place = keeps_lanes and ((view.plain and not lane) or lane + count <= lanes)
+    if view.column_steps and any(view.column_steps) and not (first == 0 and count == view.columns):
+        in_place = False
+    if not in_place:
+        view = lowering.view(op.x)
+    rows = replace(
+        view,
+        leading=tuple(sizes[:rank]),
+        strides=tuple(s * d for s, d in zip(view.strides, strides, strict=False)),
+        offset=view.offset + sum(o * s for o, s in zip(offsets, view.strides, strict=False)),
+        column=view.column + sum(o * s for o, s in zip(offsets, view.column_steps, strict=False)),
+        column_steps=tuple(s * d for s, d in zip(view.column_steps, strides, strict=False)),
+    )
+    if in_place:
+        moved = replace(rows, columns=count, column=rows.column + first)
+        lowering.views[op.result] = moved if any(moved.column_steps) else moved.tiled(lanes)
         return
     target = lowering.result(op.result)
     fill_boxes(lowering, target, [Box((0,) * rank, rows.leading, 0, count, rows, first, step)])
@@ -109,10 +116,15 @@ def lower_insert(lowering: Lowering, op: InsertOp) -> None:
 
 
 def lower_reshape(lowering: Lowering, op: ReshapeOp) -> None:
-    """Nothing where the last axis stays; else columns are split down to the common divisor and joined again."""
-    source = lowering.view(op.x)
+    """Nothing where the last axis stays, or is split into windows or joined from them; else columns are split down to the
+    common divisor and joined again."""
     shape = tensor_of(op.result).shape
     columns = shape[-1] if shape else 1
+    windows = lowering.window(op.x).windowed(shape[:-1], columns, lowering.chip.lanes)
+    if windows is not None and columns > 1:
+        lowering.views[op.result] = windows if windows.column_steps else windows.tiled(lowering.chip.lanes)
+        return
+    source = lowering.view(op.x)
     if columns == source.columns:
         source = source if source.dense else _compact(lowering, op.x, source)
         lowering.views[op.result] = source.with_leading(shape[:-1])
@@ -131,6 +143,28 @@ def lower_reshape(lowering: Lowering, op: ReshapeOp) -> None:
         join_columns(lowering, source, target)
         source = target
     lowering.views[op.result] = source.with_leading(shape[:-1])
+
+
+def copy_windows(lowering: Lowering, source: View, target: View) -> None:
+    """Windows to a plain view of the same shape."""
+    axes = [i for i, step in enumerate(source.column_steps) if step]
+    boxes: list[Box] = []
+    whole = lowering.flow.buffers[source.buffer].columns - source.tile * lowering.chip.lanes
+    for index in product(*(range(source.leading[a]) for a in axes)):
+        fixed = dict(zip(axes, index, strict=True))
+        low = [fixed.get(a, 0) for a in range(len(source.leading))]
+        high = [fixed[a] + 1 if a in fixed else size for a, size in enumerate(source.leading)]
+        column = source.column + sum(i * source.column_steps[a] for a, i in fixed.items())
+        rows = View(
+            source.buffer,
+            tuple(h - i for i, h in zip(low, high, strict=True)),
+            source.strides,
+            source.offset + sum(i * source.strides[a] for a, i in fixed.items()),
+            whole,
+            source.tile,
+        )
+        boxes.append(Box(tuple(low), tuple(high), 0, target.columns, rows, column))
+    fill_boxes(lowering, target, boxes)
 
 
 def split_columns(lowering: Lowering, source: View, target: View, parts: int) -> None:

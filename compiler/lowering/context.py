@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -21,12 +22,23 @@ from isa.spec import BYTES, TYPES, ElementType
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """A value that is made where it will be wanted: as windows of a wider tensor, into which its only user rearranges it."""
+
+    wider: SSAValue
+    shape: tuple[int, ...]
+    """The wider tensor before its windows were joined, and the order of leading axes that gives the value's own."""
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hint:
     """How a value's consumers want it in memory."""
 
     segments: tuple[int, ...] = (0,)
     segment_sides: tuple[Side, ...] = ()
     stripes: int = 1
+    inside: Inside | None = None
 
 
 @dataclass(slots=True)
@@ -39,6 +51,8 @@ class Lowering:
     views: dict[SSAValue, View] = field(default_factory=dict[SSAValue, View])
     hints: dict[SSAValue, Hint] = field(default_factory=dict[SSAValue, Hint])
     constants: dict[str, View] = field(default_factory=dict[str, View])
+    copy_out: Callable[[Lowering, View, View], None] | None = None
+    """Copies windows to a plain view (`boxes.copy_windows`)."""
     names: dict[str, int] = field(default_factory=dict[str, int])
     origin: str = ""
 
@@ -85,12 +99,27 @@ class Lowering:
         """The view that a graph value will be written to: an output's own buffer where the value goes out."""
         outputs = [u.operation for u in value.uses if isinstance(u.operation, OutputOp)]
         tensor, hint = tensor_of(value), self.hints.get(value)
+        if hint and hint.inside and not self.made(value):
+            self.views[value] = self._windows_of(hint.inside)
+            return self.views[value]
         if outputs:
             buffer = self.buffer(outputs[0].label, tensor, "output", hint)
         else:
             buffer = self.buffer("t", tensor, "temporary", hint)
         self.views[value] = view_of(buffer)
         return self.views[value]
+
+    def made(self, value: SSAValue) -> bool:
+        """Whether the value has been lowered, if only as windows."""
+        return value in self.views
+
+    def _windows_of(self, inside: Inside) -> View:
+        """A new buffer for the wider tensor, seen as the value that is made in its windows."""
+        wider = tensor_of(inside.wider)
+        buffer = self.buffer("t", wider, "temporary", self.hints.get(inside.wider))
+        view = view_of(buffer).windowed(inside.shape[:-1], inside.shape[-1], self.chip.lanes)
+        assert view is not None
+        return view.permuted(inside.order)
 
     def temporary(self, kind: ElementType, shape: tuple[int, ...], stripes: int = 1, like: View | None = None) -> View:
         """A buffer for a value between trips, with its rows in the segments of `like` where that has as many rows."""
@@ -143,7 +172,17 @@ class Lowering:
         return None
 
     def view(self, value: SSAValue) -> View:
-        """Rows of a value in memory. Parameters and constants get their SRAM copy when first asked for."""
+        """Rows of a value in memory, each from lane 0 on: windows are copied out when first asked for here."""
+        view = self.window(value)
+        if view.plain:
+            return view
+        assert self.copy_out is not None
+        target = self.result(value)
+        self.copy_out(self, view, target)
+        return target
+
+    def window(self, value: SSAValue) -> View:
+        """Rows of a value, which may be windows. Parameters and constants get their SRAM copy when first asked for."""
         if value not in self.views:
             array = self.array_of(value)
             assert array is not None

@@ -101,9 +101,17 @@ class ClusterBody:
         return uniform[-1]
 
     def emit(
-        self, trip: Trip, chain: Chain, known: dict[SSAValue, int], tile: int, starts: Sequence[int], steps: Sequence[int]
+        self,
+        trip: Trip,
+        chain: Chain,
+        known: dict[SSAValue, int],
+        tile: int,
+        starts: Sequence[int],
+        steps: Sequence[int],
+        into: View | None = None,
     ) -> None:
-        """The chain for one tile and run; `known` has values that are on streams already. Ends with the write."""
+        """The chain for one tile and run; `known` has values that are on streams already. Ends with the write to the result's
+        view, or into a window."""
         values = dict(known)
         members = self.cluster.members
 
@@ -128,8 +136,9 @@ class ClusterBody:
             value = emit_operation(chain, op, operand, kind)
             values[covered] = value
         final = values[self.cluster.root.results[0]]
-        target = self.views[0]
-        trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count))
+        target = self.views[0] if into is None else into
+        window = () if into is None else (into.column, into.columns)
+        trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count, window=window))
 
     def folds_into_users(self, cast: CastOp) -> bool:
         """Whether every user reads the cast's operand directly: the cast only enters the users' domain."""

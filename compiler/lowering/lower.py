@@ -28,7 +28,7 @@ from compiler.dialects.graph import (
 )
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
-from compiler.lowering.boxes import lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice
+from compiler.lowering.boxes import copy_windows, lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice
 from compiler.lowering.context import Lowering, describe
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import lower_cluster
@@ -48,9 +48,9 @@ from isa.errors import ModelFault
 def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: int) -> Flow:
     """A decomposed graph as a flow. Raises ModelFault with the source place where the chip lacks what is needed."""
     block = main_block(module)
-    lowering = Lowering(chip, weights)
-    lowering.hints = memory_hints(block, chip, segmented=fuse_limit > 1)
+    lowering = Lowering(chip, weights, copy_out=copy_windows)
     groups = clusters(block, chip, fuse_limit)
+    lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
     ending: list[UpdateOp] = []
     for op in block.ops:
         try:

@@ -16,12 +16,12 @@ from compiler.lowering.context import Lowering, describe, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
-from compiler.lowering.matmul_plan import Plan, plan
-from compiler.lowering.views import Run, View, runs
-from compiler.scheduling.trip import Feed, Load, Read, ReadBlock, Swap, Trip, Write
-from isa.chip import Side
+from compiler.lowering.matmul_plan import Plan, mode_of, plan
+from compiler.lowering.views import Run, View, fixed_windows, runs
+from compiler.scheduling.trip import Buffer, Compute, Feed, Load, Read, ReadBlock, Swap, Trip, Write
+from isa.chip import Chip, Side
 from isa.errors import ModelFault
-from isa.spec import ElementType
+from isa.spec import BYTES, ElementType
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,27 @@ class Stationary:
     transposed: bool = False
     splat: bool = False
     """One output column whose vector must fill every lane of the result."""
+    lane: int = 0
+    """Lane of the tile where the weights begin: the result begins there, or the load brings them to lane 0 if transposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows that one feed takes: a run over views of activations, result and further operands of the epilogue."""
+
+    run: Run
+    views: tuple[View, ...]
+
+    @property
+    def count(self) -> int:
+        return self.run.count
 
 
 def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     """A matmul and the cluster that it feeds (which may be empty)."""
     lowering.origin = describe(op)
     spread = plan(op, lowering.chip)
-    a = lowering.view(op.a)
+    a = activations(lowering, op)
     # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
     a_alone = replace(a, columns=0)
     weights = list(_stationaries(lowering, op, spread.depth))
@@ -50,7 +64,7 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
         body = ClusterBody(lowering, cluster, result, {a.buffer: a_alone})
     else:
         result = lowering.result(op.result)
-    product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body)
+    product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain)
     for index, weight in weights:
         views = [a.at(index), result.at(index)]
         views += [v.at(index) for v in body.views[1:]] if body else []
@@ -75,35 +89,74 @@ def _stationaries(lowering: Lowering, op: MatmulOp, depth: int) -> Iterator[tupl
             f"matmul: chip {lowering.chip.name} cannot load transposed weights, and the second operand is computed at run time",
             hint="give the operand in [K, N] order, or choose a chip with mxm.transposed_load",
         )
-    view = lowering.view(op.b)
+    view = lowering.window(op.b)
+    if view.column_steps and view.column_steps[-1]:
+        view = lowering.view(op.b)
+    if not view.plain and transposed and not shifts_loads(lowering.chip):
+        view = lowering.view(op.b)
     if view.strides[-1] != 1 and view.leading[-1] != 1:
         kind = tensor_of(op.b).type
+        view = lowering.view(op.b)
         compact = lowering.temporary(kind, view.shape, weight_rows_per_cycle(lowering.chip, "sram", kind))
         copy_rows(lowering, view, compact)
         view = compact
     for index in product(*(range(s) for s in view.leading[:-1])):
-        entry = view.at(index)
+        entry = view.at(index).tiled(lowering.chip.lanes)
         splat = transposed and entry.leading == (1,)
-        yield index, Stationary(entry.buffer, entry.offset, entry.tile, transposed, splat)
+        yield index, Stationary(entry.buffer, entry.offset, entry.tile, transposed, splat, entry.column)
+
+
+def activations(lowering: Lowering, op: MatmulOp) -> View:
+    """The left operand where it lies; a window must be fed in one step, for it lies within one tile of lanes."""
+    view = lowering.window(op.a)
+    return view if view.plain or view.columns <= lowering.chip.depth(mode_of(op)) else lowering.view(op.a)
+
+
+def shifts_loads(chip: Chip) -> bool:
+    """Whether weights can be moved to lane 0 on their way to every plane."""
+    return "shift" in chip.sxm.instructions and all(f"sxm.{p.side}" in chip.units for p in chip.planes)
+
+
+def _shifted_together(chip: Chip, buffer: Buffer, most: int, count: int) -> tuple[int, ElementType]:
+    """Rows of weights that the lane unit of a side moves in a cycle, at most so many, and as what type it moves them.
+
+    Each of its slots takes up to four byte streams, and every one of them must have a row in every cycle.
+    """
+    for rows in range(most, 0, -1):
+        streams = rows * buffer.bytes
+        kind: ElementType = "i32" if streams % 4 == 0 else "f16" if streams % 2 == 0 else "i8"
+        if count % rows == 0 and streams // BYTES[kind] <= chip.sxm.slots:
+            return rows, kind
+    return 1, buffer.type
 
 
 class MatmulJobs:
     """Trips of one matmul: for each job (a tile column, rows of one plane) all its steps over K."""
 
     def __init__(
-        self, lowering: Lowering, spread: Plan, value: SSAValue | None, columns: int, inner: int, body: ClusterBody | None
+        self,
+        lowering: Lowering,
+        spread: Plan,
+        value: SSAValue | None,
+        columns: int,
+        inner: int,
+        body: ClusterBody | None,
+        plain: bool,
     ) -> None:
         self.lowering, self.spread, self.value = lowering, spread, value
-        self.columns, self.inner, self.body = columns, inner, body
+        self.columns, self.inner, self.body, self.plain = columns, inner, body, plain
         self.next_plane = 0
-        self.current: list[View] = []
 
     def run(self, views: list[View], weight: Stationary) -> None:
         """views: activations, result, further operands of the body, all with the same leading sizes."""
         chip = self.lowering.chip
-        self.current = views
         limit = chip.mxm.accumulators
-        chunks = [c for run in runs(views, self.lowering.flow.buffers) for c in _cut(run, limit)]
+        chunks = [
+            c
+            for fixed in fixed_windows(views)
+            for run in runs(fixed, self.lowering.flow.buffers)
+            for c in _cut(Chunk(run, tuple(v.tiled(chip.lanes) for v in fixed)), limit)
+        ]
         tiles = range(-(-self.columns // chip.lanes))
         queues: dict[Side | int | None, list[Iterator[None]]] = {}
         for tile in tiles:
@@ -126,7 +179,7 @@ class MatmulJobs:
         turn = self.next_plane // max(1, len(self.spread.planes) // len(planes))
         return planes[turn % len(planes)]
 
-    def shared_tile(self, tile: int, chunks: list[Run], weight: Stationary) -> Iterator[tuple[Side | None, Iterator[None]]]:
+    def shared_tile(self, tile: int, chunks: list[Chunk], weight: Stationary) -> Iterator[tuple[Side | None, Iterator[None]]]:
         """Jobs with the side that they are on. Every plane takes its share of the rows; planes of one side load together."""
         total = sum(c.count for c in chunks)
         shares = _shares(chunks, [total * i // len(self.spread.planes) for i in range(1, len(self.spread.planes))])
@@ -140,7 +193,7 @@ class MatmulJobs:
                 now = {p: groups[turn] for p, groups in grouped.items() if turn < len(groups)}
                 yield side, self.job(tuple(now), now, tile, weight)
 
-    def job(self, planes: tuple[int, ...], work: dict[int, list[Run]], tile: int, weight: Stationary) -> Iterator[None]:
+    def job(self, planes: tuple[int, ...], work: dict[int, list[Chunk]], tile: int, weight: Stationary) -> Iterator[None]:
         """All steps over K of one tile column, one a turn; one load for the planes, which are of one side."""
         depth = self.spread.depth
         for first in range(0, self.inner, depth):
@@ -152,7 +205,7 @@ class MatmulJobs:
             for plane in planes:
                 entry = 0
                 for chunk in work[plane]:
-                    self.feed(plane, chunk, tile, first, count, entry)
+                    self.feed(plane, chunk, tile, first, count, entry, 0 if weight.transposed else weight.lane)
                     entry += chunk.count
             yield
 
@@ -171,32 +224,55 @@ class MatmulJobs:
         else:
             row, source_tile = weight.row + first, weight.tile + tile
         per_cycle = min(buffer.stripes, count)
-        value = trip.value("i8", -(-count // per_cycle), streams=per_cycle * buffer.bytes)
-        trip.values[value].type = buffer.type
+        moved = weight.transposed and weight.lane
+        kind: ElementType = buffer.type
+        if moved:
+            per_cycle, kind = _shifted_together(self.lowering.chip, buffer, per_cycle, count)
+        value = trip.value(kind, -(-count // per_cycle), streams=per_cycle * buffer.bytes)
         trip.nodes.append(ReadBlock(weight.buffer, source_tile, row, count, per_cycle, value))
+        if moved:
+            side = self.lowering.chip.planes[planes[0]].side
+            value = shifted(trip, f"sxm.{side}", value, -weight.lane)
         trip.nodes.append(Load(planes, value, mode, count, 0, weight.transposed))
 
-    def feed(self, plane: int, chunk: Run, tile: int, first: int, count: int, entry: int) -> None:
+    def feed(self, plane: int, chunk: Chunk, tile: int, first: int, count: int, entry: int, weight_lane: int) -> None:
+        """One step of a chunk; the result begins at lane `weight_lane`."""
         lowering, lanes = self.lowering, self.lowering.chip.lanes
         trip = lowering.trip()
         kind: ElementType = "i8" if self.spread.mode == "i8" else "f16"
         source = trip.value(kind, chunk.count)
-        a = self.current[0]
-        trip.nodes.append(Read(a.buffer, a.tile + first // lanes, chunk.starts[0], chunk.steps[0], chunk.count, source))
+        a, run = chunk.views[0], chunk.run
+        trip.nodes.append(Read(a.buffer, a.tile + first // lanes, run.starts[0], run.steps[0], chunk.count, source))
         last = first + count == self.inner
         result = trip.value("i32" if self.spread.mode == "i8" else "f32", chunk.count) if last else -1
-        trip.nodes.append(Feed(plane, source, self.spread.mode, count, first % lanes, entry, first == 0, chunk.count, result))
+        lane = a.column + first % lanes
+        trip.nodes.append(Feed(plane, source, self.spread.mode, count, lane, entry, first == 0, chunk.count, result))
         if last:
-            self.finish(trip, result, chunk, tile)
+            self.finish(trip, plane, result, chunk, tile, weight_lane)
 
-    def finish(self, trip: Trip, result: int, chunk: Run, tile: int) -> None:
-        target = self.current[1]
+    def finish(self, trip: Trip, plane: int, result: int, chunk: Chunk, tile: int, lane: int) -> None:
+        """The result, which begins at `lane`, through the epilogue to its place."""
+        target, run = chunk.views[1], chunk.run
+        into = None if self.plain else target
+        if lane != target.column:
+            result = shifted(trip, f"sxm.{self.lowering.chip.planes[plane].side}", result, target.column - lane)
         if self.body is None or self.value is None:
-            trip.nodes.append(Write(target.buffer, target.tile + tile, chunk.starts[1], chunk.steps[1], result, chunk.count))
+            window = () if into is None else (into.column, into.columns)
+            trip.nodes.append(
+                Write(target.buffer, target.tile + tile, run.starts[1], run.steps[1], result, chunk.count, window=window)
+            )
             return
         chain = Chain(trip, self.lowering.chip, chunk.count)
         chain.anchor(result)
-        self.body.emit(trip, chain, {self.value: result}, tile, chunk.starts[1:], chunk.steps[1:])
+        self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into)
+
+
+def shifted(trip: Trip, unit: str, value: int, by: int) -> int:
+    """The value with its lanes moved, on its way past a lane unit."""
+    source = trip.values[value]
+    result = trip.value(source.type, source.count, source.every, source.streams)
+    trip.nodes.append(Compute(unit, "shift", (value,), {"by": by}, source.count, source.every, result))
+    return result
 
 
 def _take_turns(queues: list[list[Iterator[None]]]) -> None:
@@ -210,17 +286,17 @@ def _take_turns(queues: list[list[Iterator[None]]]) -> None:
 _DONE = object()
 
 
-def _cut(run: Run, limit: int) -> Iterator[Run]:
+def _cut(chunk: Chunk, limit: int) -> Iterator[Chunk]:
     """Pieces of at most `limit` rows, as equal as can be."""
-    pieces = -(-run.count // limit)
+    pieces = -(-chunk.count // limit)
     for i in range(pieces):
-        first, end = run.count * i // pieces, run.count * (i + 1) // pieces
-        yield _part(run, first, end - first)
+        first, end = chunk.count * i // pieces, chunk.count * (i + 1) // pieces
+        yield _part(chunk, first, end - first)
 
 
-def _groups(chunks: list[Run], limit: int) -> list[list[Run]]:
+def _groups(chunks: list[Chunk], limit: int) -> list[list[Chunk]]:
     """Neighbouring chunks that together fit the accumulators: they are fed to the same weights."""
-    groups: list[list[Run]] = []
+    groups: list[list[Chunk]] = []
     total = limit + 1
     for chunk in chunks:
         if total + chunk.count > limit:
@@ -231,14 +307,15 @@ def _groups(chunks: list[Run], limit: int) -> list[list[Run]]:
     return groups
 
 
-def _part(run: Run, first: int, count: int) -> Run:
+def _part(chunk: Chunk, first: int, count: int) -> Chunk:
+    run = chunk.run
     starts = tuple(s + first * d for s, d in zip(run.starts, run.steps, strict=True))
-    return Run(count, starts, run.steps)
+    return replace(chunk, run=Run(count, starts, run.steps))
 
 
-def _shares(chunks: list[Run], borders: list[int]) -> list[list[Run]]:
+def _shares(chunks: list[Chunk], borders: list[int]) -> list[list[Chunk]]:
     """Chunks cut at the borders (row counts from the start), grouped between them."""
-    shares: list[list[Run]] = [[]]
+    shares: list[list[Chunk]] = [[]]
     done = 0
     rest = list(borders)
     for chunk in chunks:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.dialects.graph import ConstantOp, InputOp, MatmulOp, OutputOp, ParamOp, ReduceOp
+from compiler.dialects.graph import (
+    ConstantOp,
+    InputOp,
+    MatmulOp,
+    OutputOp,
+    ParamOp,
+    ReduceOp,
+    ReshapeOp,
+    SliceOp,
+    TransposeOp,
+)
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import Hint, weight_rows_per_cycle
-from compiler.lowering.fusion import ELEMENTWISE
+from compiler.lowering.context import Hint, Inside, weight_rows_per_cycle
+from compiler.lowering.fusion import ELEMENTWISE, Cluster
 from compiler.lowering.matmul_plan import plan
 from isa.chip import Chip, Side
 
@@ -15,13 +25,17 @@ MIN_SEGMENT_ROWS = 32
 """Fewer rows than this are not worth a trip of their own: filling and draining it costs about as much (our choice)."""
 
 
-def memory_hints(block: Block, chip: Chip, segmented: bool) -> dict[SSAValue, Hint]:
+def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, segmented: bool) -> dict[SSAValue, Hint]:
     """Stripes for runtime weights; row shares of the planes for activations; if `segmented`, long tensors on both sides."""
     hints: dict[SSAValue, Hint] = {}
     matmuls = [op for op in block.ops if isinstance(op, MatmulOp)]
     for op in matmuls:
         if not isinstance(op.b.owner, (ParamOp, ConstantOp)):
-            hints[op.b] = Hint(stripes=weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type))
+            hints[_lies_in(op.b, chip)] = Hint(stripes=weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type))
+    for op in block.ops:
+        inside = _inside(op, groups[op], chip) if op in groups else None
+        if inside:
+            hints.setdefault(op.results[0], Hint(inside=inside))
     for op in matmuls:
         spread = plan(op, chip)
         if spread.split_rows and len(tensor_of(op.b).shape) == 2:
@@ -34,6 +48,63 @@ def memory_hints(block: Block, chip: Chip, segmented: bool) -> dict[SSAValue, Hi
             if isinstance(op, (InputOp, MatmulOp, ReduceOp, *ELEMENTWISE)) and _walked_in_order(value):
                 hints.setdefault(value, _segments(value, chip))
     return hints
+
+
+def _lies_in(value: SSAValue, chip: Chip) -> SSAValue:
+    """The value whose buffer this one is, as far as it is only a view of it."""
+    op = value.owner
+    while isinstance(op, (ReshapeOp, TransposeOp, SliceOp)):
+        before, after = tensor_of(op.x).shape, tensor_of(op.results[0]).shape
+        if isinstance(op, TransposeOp):
+            order = op.permutation.get_values()
+            keeps = not order or order[-1] == len(order) - 1
+        elif isinstance(op, SliceOp):
+            keeps = op.strides.get_values()[-1:] in ((1,), ())
+        else:
+            keeps = before[-1:] == after[-1:] or bool(after and before and _splits(before[-1], after[-1], chip))
+        if not keeps:
+            break
+        value, op = op.x, op.x.owner
+    return value
+
+
+def _splits(columns: int, width: int, chip: Chip) -> bool:
+    """Whether columns fall into windows of this width, none of them across a border of tiles."""
+    return 1 < width < columns and not columns % width and not chip.lanes % width
+
+
+def _inside(op: Operation, cluster: Cluster, chip: Chip) -> Inside | None:
+    """Where the result of a product can be written into the windows of a wider tensor that its only user makes of it.
+
+    Nothing in the epilogue may be bound to lanes, for the product is moved to its window before.
+    """
+    if cluster.matmul is None or op is not (cluster.operations[-1] if cluster.operations else cluster.matmul):
+        return None
+    value, shape = op.results[0], tensor_of(op.results[0]).shape
+    inside = {cluster.matmul.result, *(o.results[0] for o in cluster.operations)}
+    others = [tensor_of(v).shape for o in cluster.operations for v in o.operands if v not in inside]
+    if any(other[-1:] not in ((), (1,)) for other in others) or "shift" not in chip.sxm.instructions:
+        return None
+    order = list(range(len(shape) - 1))
+    user = _only_user(value)
+    if isinstance(user, TransposeOp):
+        permutation = list(user.permutation.get_values())
+        if permutation[-1] != len(shape) - 1:
+            return None
+        order = [permutation.index(a) for a in range(len(shape) - 1)]
+        shape = tensor_of(user.result).shape
+        user = _only_user(user.result)
+    if not isinstance(user, ReshapeOp) or not shape or shape[-1] % chip.superlane:
+        return None
+    wide = tensor_of(user.result).shape
+    if not wide or not _splits(wide[-1], shape[-1], chip):
+        return None
+    return Inside(user.result, shape, tuple(order))
+
+
+def _only_user(value: SSAValue) -> Operation | None:
+    users = [use.operation for use in value.uses]
+    return users[0] if len(users) == 1 else None
 
 
 def _rows(value: SSAValue) -> int:

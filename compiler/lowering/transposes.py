@@ -15,16 +15,17 @@ from compiler.lowering.views import View
 
 
 def lower_transpose(lowering: Lowering, op: TransposeOp) -> None:
-    source = lowering.view(op.x)
+    source = lowering.window(op.x)
     permutation = list(op.permutation.get_values())
     last = len(permutation) - 1
     if last < 0 or permutation[last] == last:
-        lowering.views[op.result] = _permuted(source, permutation[:-1])
+        lowering.views[op.result] = source.permuted(permutation[:-1])
         return
+    source = lowering.view(op.x)
     # Bring the axis that becomes the last one next to the last, exchange the two, then order the rest.
     becomes_last = permutation[last]
     rest = [a for a in range(last) if a != becomes_last]
-    rows = _permuted(source, [*rest, becomes_last])
+    rows = source.permuted([*rest, becomes_last])
     shape = (*(source.leading[a] for a in rest), source.columns, source.leading[becomes_last])
     where = [*rest, last]
     order = [where.index(a) for a in permutation[:-1]]
@@ -32,11 +33,7 @@ def lower_transpose(lowering: Lowering, op: TransposeOp) -> None:
     target = lowering.result(op.result) if direct else lowering.temporary(tensor_of(op.x).type, shape)
     exchange(lowering, rows, target)
     if not direct:
-        lowering.views[op.result] = _permuted(target, order)
-
-
-def _permuted(view: View, order: list[int]) -> View:
-    return replace(view, leading=tuple(view.leading[a] for a in order), strides=tuple(view.strides[a] for a in order))
+        lowering.views[op.result] = target.permuted(order)
 
 
 def exchange(lowering: Lowering, source: View, target: View) -> None:

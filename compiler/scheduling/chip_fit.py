@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compiler.scheduling.placed import Places
-from compiler.scheduling.trip import Compute, Feed, Flow, Load, Node, Swap, Trip, location_of
+from compiler.scheduling.trip import Compute, Feed, Flow, Load, Node, Swap, Trip, Write, location_of
 from isa.chip import Chip
 from isa.errors import ModelFault
 from isa.spec import BYTES
@@ -31,6 +31,8 @@ def require_chip(flow: Flow, chip: Chip, places: Places | None = None) -> None:
 
 
 def _lacks(trip: Trip, node: Node, chip: Chip) -> Iterator[str]:
+    if isinstance(node, Write) and any(lanes % chip.superlane for lanes in node.window):
+        yield f"a write of the lanes {list(node.window)}; it has superlanes of {chip.superlane}"
     if isinstance(node, Compute):
         if node.unit not in chip.units:
             yield f"there is no unit '{node.unit}'"

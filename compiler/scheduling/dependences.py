@@ -31,6 +31,8 @@ class _Access:
     count: int
     every: int
     latency: int
+    mask: int = -1
+    """Superlanes that a write writes; what has no superlane in common does not meet."""
     any_of: int = 0
     """A gather or scatter touches any of this many words from `address`, at any of its dispatches."""
     low: int = field(init=False)
@@ -62,7 +64,7 @@ def _distance(earlier: _Access, later: _Access, gap: int) -> int | None:
 
     None if no word is common.
     """
-    if earlier.high < later.low or later.high < earlier.low:
+    if earlier.high < later.low or later.high < earlier.low or not earlier.mask & later.mask:
         return None
     if earlier.step == later.step == 1 and not earlier.any_of and not later.any_of:
         first, last = max(earlier.low, later.low), min(earlier.high, later.high)
@@ -126,9 +128,10 @@ def _weights_side(trip: PlacedTrip) -> str:
 def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:
     f = step.fields
     if step.mnemonic in ("gather", "scatter"):
-        mine = _Access(trip, step.offset, f["base"], 0, step.rep, step.every, step.latency, f["limit"])
+        mine = _Access(trip, step.offset, f["base"], 0, step.rep, step.every, step.latency, any_of=f["limit"])
     else:
-        mine = _Access(trip, step.offset, f["addr"], f.get("step", 0), step.rep, step.every, step.latency)
+        mask = f.get("mask", -1)
+        mine = _Access(trip, step.offset, f["addr"], f.get("step", 0), step.rep, step.every, step.latency, mask)
     if step.mnemonic in ("read", "gather"):
         low, high = mine.low, mine.high
         for write in memory.writes:
@@ -146,7 +149,7 @@ def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:
         distance = _distance(earlier, mine, 1)
         if distance is not None:
             wait(earlier.trip, trip, distance)
-    if step.mnemonic == "write" and step.fields.get("step", 0) in (0, 1):
+    if step.mnemonic == "write" and step.fields.get("step", 0) in (0, 1) and mine.mask == -1:
         # What this write replaces as a whole needs no watching any more: who waits for it has waited for them.
         memory.writes = [w for w in memory.writes if w.trip == trip or not (mine.low <= w.low and w.high <= mine.high)]
         memory.reads = [r for r in memory.reads if r.trip == trip or not (mine.low <= r.low and r.high <= mine.high)]

@@ -132,7 +132,7 @@ class _Placer:
         self.placed.steps.append(step)
 
     def memory(self, name: str, tile: int, row: int, row_step: int, count: int, every: int,
-               value: int, offset: int, byte: int, mnemonic: str) -> None:  # fmt: skip
+               value: int, offset: int, byte: int, mnemonic: str, mask: int = 0) -> None:  # fmt: skip
         """One operation for each slice that the row walk touches, all on byte stream `offset` of the value."""
         buffer = self.buffers[name]
         for part in _parts(buffer, row, row_step, count):
@@ -142,6 +142,8 @@ class _Placer:
             fields = {"addr": place.base + part.address * place.step}
             if part.step and part.count > 1:
                 fields["step"] = part.step * place.step
+            if mask:
+                fields["mask"] = mask
             end = (value, offset, "i8")
             sources, result = ((), end) if mnemonic == "read" else ((end,), None)
             self.add(
@@ -162,9 +164,10 @@ class _Placer:
                 self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, every,
                             node.result, offset, byte, "read")  # fmt: skip
         elif isinstance(node, Write):
+            mask = superlane_mask(node.window, chip.superlane) if node.window else 0
             for offset, byte in self.byte_columns(node):
                 self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, node.every,
-                            node.source, offset, byte, "write")  # fmt: skip
+                            node.source, offset, byte, "write", mask)  # fmt: skip
         elif isinstance(node, ReadBlock):
             width, every = self.buffers[node.buffer].bytes, self.trip.values[node.result].every
             for lane in range(min(node.rows_per_cycle, node.count)):
@@ -190,10 +193,12 @@ class _Placer:
         """A VXM or SXM operation, in any of its unit's slots."""
         values, unit = self.trip.values, self.chip.units[node.unit]
         slots = tuple(s.name for s in self.chip.slot_list if s.unit.name == node.unit)
-        sources = tuple(o if isinstance(o, Immediate) else (o, 0, values[o].type) for o in node.operands)
-        result = (node.result, 0, values[node.result].type)
         every = node.every if node.count > 1 else 1
-        self.add(Step(node.mnemonic, slots, sources, result, node.fields, node.count, every, 0, unit.position), unit.kind)
+        width = BYTES[values[node.result].type]
+        for at in range(0, values[node.result].streams, width):
+            sources = tuple(o if isinstance(o, Immediate) else (o, at, values[o].type) for o in node.operands)
+            result = (node.result, at, values[node.result].type)
+            self.add(Step(node.mnemonic, slots, sources, result, node.fields, node.count, every, 0, unit.position), unit.kind)
 
     def matrix(self, node: Load | Swap | Feed) -> None:
         """MXM operations, one for each plane; the f16 modes hold the port of the odd plane of the pair too."""
@@ -227,6 +232,13 @@ class _Placer:
             mnemonic = {"ld": "load", "sw": "swap", "fd": "feed"}[port]
             slots = (f"mxm{plane}.{port}",)
             self.add(Step(mnemonic, slots, sources, result, fields, rep, every, 0, unit.position, hold=hold), "mxm")
+
+
+def superlane_mask(window: tuple[int, ...], superlane: int) -> int:
+    """The mask of a write of (first lane, lanes)."""
+    first, count = window
+    assert all(lanes % superlane == 0 for lanes in window), "windows are whole superlanes"
+    return ((1 << count // superlane) - 1) << first // superlane
 
 
 def chip_modes() -> tuple[str, ...]:

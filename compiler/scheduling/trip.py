@@ -163,7 +163,10 @@ class Feed:
 
 @dataclass(slots=True)
 class Compute:
-    """One VXM or SXM operation; `unit` is 'vxm', 'sxm.w' or 'sxm.e'. An operand is a value or an immediate."""
+    """One VXM or SXM operation; `unit` is 'vxm', 'sxm.w' or 'sxm.e'. An operand is a value or an immediate.
+
+    Where values have more byte streams than their type, the operation is issued once for each group of them.
+    """
 
     unit: str
     mnemonic: str
@@ -176,6 +179,9 @@ class Compute:
 
 @dataclass(slots=True)
 class Write:
+    """`window` is (first lane, lanes) of what is written, whole superlanes; the other lanes of the words keep what they have.
+    () stands for all lanes."""
+
     buffer: str
     tile: int
     row: int
@@ -184,6 +190,7 @@ class Write:
     count: int
     every: int = 1
     byte: int = ALL_BYTES
+    window: tuple[int, ...] = ()
 
 
 Node = Read | ReadBlock | Gather | Load | Swap | Feed | Compute | Write

@@ -348,3 +348,13 @@ flow.program lanes 8 {
     flow.write %a to @y tile 0 row 0 step 1 count 4 every 1 : !flow.stream<f32, 4, 1, 4>
   }
 }
+// -----
+// CHECK: flow.write: window [2] must be a first lane and a number of lanes
+flow.program lanes 8 {
+  flow.buffer @x input in sram stripes 1 segments [0] : tensor<4x8xf32>
+  flow.buffer @y output in sram stripes 1 segments [0] : tensor<4x8xf32>
+  flow.trip "t" {
+    %a = flow.read @x tile 0 row 0 step 1 count 4 : !flow.stream<f32, 4, 1, 4>
+    flow.write %a to @y tile 0 row 0 step 1 count 4 every 1 window [2] : !flow.stream<f32, 4, 1, 4>
+  }
+}

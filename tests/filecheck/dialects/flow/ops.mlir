@@ -56,12 +56,12 @@ flow.program lanes 8 {
   // CHECK-NEXT: %[[I:.*]] = flow.read @t.1 tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 2, 4>
   // CHECK-NEXT: %[[B:.*]] = flow.gather @"a table" tile 0 byte 1 by %[[I]] limit 10 count 4 every 2
   // CHECK-SAME: : !flow.stream<i32, 4, 2, 4> -> !flow.stream<i8, 4, 2, 1>
-  // CHECK-NEXT: flow.write %[[B]] to @y tile 0 row 0 step 1 count 4 every 2 byte 3 : !flow.stream<i8, 4, 2, 1>
+  // CHECK-NEXT: flow.write %[[B]] to @y tile 0 row 0 step 1 count 4 every 2 byte 3 window [2, 4] : !flow.stream<i8, 4, 2, 1>
   flow.trip "rows" {
     %i = flow.read @t.1 tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 2, 4>
     %b = flow.gather @"a table" tile 0 byte 1 by %i limit 10 count 4 every 2
       : !flow.stream<i32, 4, 2, 4> -> !flow.stream<i8, 4, 2, 1>
-    flow.write %b to @y tile 0 row 0 step 1 count 4 every 2 byte 3 : !flow.stream<i8, 4, 2, 1>
+    flow.write %b to @y tile 0 row 0 step 1 count 4 every 2 byte 3 window [2, 4] : !flow.stream<i8, 4, 2, 1>
   }
 }
 
