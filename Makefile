@@ -37,6 +37,7 @@ fuzz: $(DEV)  ## N random programs against both machines and the reference (make
 bench: $(RUNTIME)  ## the tables of benchmarks/ (about 3 minutes)
 	@$(BIN)/python benchmarks/gemm.py --simulate
 	@$(BIN)/python benchmarks/weight_streaming.py
+	@$(BIN)/python benchmarks/rram.py
 	@$(BIN)/python benchmarks/machines.py --large
 	@$(BIN)/python benchmarks/function_accuracy.py
 

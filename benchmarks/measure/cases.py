@@ -35,13 +35,13 @@ def random_array(shape: tuple[int, ...], type_name: str, seed: int, deviation: f
     return (random.standard_normal(shape) * deviation).astype(np.float16)
 
 
-def compile_text(text: str, weights: dict[str, Array], chip: Chip) -> Compiled:
+def compile_text(text: str, weights: dict[str, Array], chip: Chip, passes: str | None = None) -> Compiled:
     """Compile source text whose parameters come from "weights.npz". Raises ToolchainError."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.savez(folder / "weights.npz", allow_pickle=False, **weights)
         (folder / "benchmark.lks").write_text(text)
-        return compile_file(folder / "benchmark.lks", chip)
+        return compile_file(folder / "benchmark.lks", chip, passes=passes)
 
 
 def product(rows: int, inner: int, columns: int, type_name: str, chip: Chip) -> tuple[Compiled, Array, Array]:
@@ -56,7 +56,7 @@ def product(rows: int, inner: int, columns: int, type_name: str, chip: Chip) -> 
     return compile_text(text, {"b": b}, chip), a, b
 
 
-def layer_chain(layers: int, width: int, chip: Chip) -> tuple[Compiled, Array]:
+def layer_chain(layers: int, width: int, chip: Chip, passes: str | None = None) -> tuple[Compiled, Array]:
     """h ← requantize(h · W), layer after layer, with i8 W [width, width]: the program and the input [1, width]."""
     names = [f"w{i}" for i in range(layers)]
     weights = {name: random_array((width, width), "i8", SEED + i) for i, name in enumerate(names)}
@@ -66,7 +66,7 @@ def layer_chain(layers: int, width: int, chip: Chip) -> tuple[Compiled, Array]:
     lines += [f"input x: i8[1, {width}]", "h = x"]
     lines += [f"h = requantize(h @ {name}, {scale:.9f})" for name in names]
     lines.append("output y = h")
-    return compile_text("\n".join(lines) + "\n", weights, chip), random_array((1, width), "i8", SEED + layers)
+    return compile_text("\n".join(lines) + "\n", weights, chip, passes), random_array((1, width), "i8", SEED + layers)
 
 
 def timed(repeat: int, action: Callable[[], Value]) -> tuple[float, Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ STREAMING_KEYS = {
     "chip", "layers", "width", "weight_bytes", "weight_megabytes", "cycles", "share", "must_share", "aim_share", "reached",
     "counted_share", "peak_bytes_per_cycle", "bound_cycles", "bound_by", "rram_bound_cycles", "compile_seconds",
     "simulate_seconds", "repeat", "bits_equal",
+}  # fmt: skip
+RRAM_KEYS = {
+    "program", "chip", "banks", "busy_cycles", "scheme", "weight_megabytes", "cycles", "stream_share", "must_share", "reached",
+    "share", "bound_cycles", "bound_by", "speedup", "speedup_limit",
 }  # fmt: skip
 MACHINES_KEYS = {
     "program", "chip", "operations", "cycles", "reference_seconds", "first_run_seconds", "next_run_seconds",
@@ -90,3 +95,20 @@ def test_tables_are_printed() -> None:
     headings = next(line for line in lines if line.startswith("chip"))
     assert [word for word in ("cycles", "share", "bound", "tile bound", "compile s") if word not in headings] == []
     assert sum(line.startswith("tiny") for line in lines) == 2
+
+
+def test_rram_on_small_programs(tmp_path: Path) -> None:
+    tiny = (resources.files("isa") / "chips" / "tiny.toml").read_text()
+    (tmp_path / "roomy.toml").write_text(
+        tiny.replace("bank_words = 16", "bank_words = 1024").replace("words = 64", "words = 512")
+    )
+    chips = ("--chip", str(tmp_path / "roomy.toml"), "--banks", "2", "--busy", "3")
+    rows = run_json("rram.py", *chips, "--programs", "chain", "mlp", "--verify")["rows"]
+    assert len(rows) == 2 * 3
+    for row in rows:
+        assert set(row) == RRAM_KEYS
+        assert 0 < row["share"] <= row["stream_share"] <= 1
+        assert row["bound_cycles"] <= row["cycles"]
+        assert row["must_share"] is None  # far below the megabytes that are judged
+    by_scheme = [{row["scheme"]: row["cycles"] for row in rows[i : i + 3]} for i in range(0, len(rows), 3)]
+    assert all(cycles["scheduled"] <= cycles["interleaved"] < cycles["naive"] for cycles in by_scheme)
