@@ -135,7 +135,7 @@ def draw(rows: list[Row], path: Path) -> None:
         axis.set(title=f"{count} banks a slice", xlabel="busy cycles a read", ylim=(0, 104))
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel(f"% of what the banks allow ({name})")
-    axes[0][0].legend(loc="lower left", fontsize="small")
+    axes[0][0].legend(loc="center right", fontsize="small")
     figure.tight_layout()
     with tempfile.TemporaryDirectory(dir=path.resolve().parent) as folder:
         figure.savefig(Path(folder) / "chart.png", dpi=150)
