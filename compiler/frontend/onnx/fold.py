@@ -20,10 +20,10 @@ def compute(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
 
     names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
     outputs = [f"y{i}" if name else "" for i, name in enumerate(node.outputs)]
-    attributes = {name: _attribute(value) for name, value in node.attributes.items() if value is not None}
-    made = onnx.helper.make_node(node.op, names, outputs, domain=node.domain, **attributes)
+    made = onnx.helper.make_node(node.op, names, outputs, domain=node.domain)
     given = {name: array for name, array in zip(names, inputs, strict=True) if array is not None}
     try:
+        made.attribute.extend(_attributes(node))
         with np.errstate(all="ignore"):
             found = _evaluator(made, node).run(None, given)
     except Exception as error:
@@ -42,6 +42,19 @@ def _evaluator(made: Any, node: Node) -> Any:
         return ReferenceEvaluator(made, opsets={node.domain: node.version})
     except RuntimeError:
         return ReferenceEvaluator(made, opsets={node.domain: onnx_opset_version()})
+
+
+def _attributes(node: Node) -> list[Any]:
+    """With the types that the operator's schema says: an empty list does not show its own."""
+    import onnx.defs
+    import onnx.helper
+
+    schema: Any = onnx.defs.get_schema(node.op, node.version, node.domain)
+    return [
+        onnx.helper.make_attribute(name, _attribute(value), attr_type=schema.attributes[name].type.value)
+        for name, value in node.attributes.items()
+        if value is not None
+    ]
 
 
 def _attribute(value: Any) -> Any:

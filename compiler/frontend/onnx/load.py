@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
-MIN_OPSET, MAX_OPSET = 7, 26
-"""Operator sets of the default domain. Before 7 broadcasting was another; 26 is the newest of onnx 1.23."""
+MIN_OPSET, MAX_OPSET = 7, 28
+"""Operator sets of the default domain. Before 7 broadcasting was another; 28 is the newest of onnx 1.23."""
 
 
 def require_extra() -> None:

@@ -1,8 +1,38 @@
 """One function an ONNX operator, in files by kind. Importing this package fills the table `TRANSLATORS`."""
 
 from compiler.frontend.onnx.registry import TRANSLATORS
-from compiler.frontend.onnx.translators import math, movement, normalisation, products, quantisation
+from compiler.frontend.onnx.translators import (
+    axis_order,
+    functions,
+    indexing,
+    logic,
+    math,
+    movement,
+    normalisation,
+    padding,
+    powers,
+    products,
+    quantisation,
+    reductions,
+    scatter,
+    slicing,
+)
 
-MODULES = (math, movement, normalisation, products, quantisation)
+MODULES = (
+    axis_order,
+    functions,
+    indexing,
+    logic,
+    math,
+    movement,
+    normalisation,
+    padding,
+    powers,
+    products,
+    quantisation,
+    reductions,
+    scatter,
+    slicing,
+)
 
 __all__ = ["MODULES", "TRANSLATORS"]

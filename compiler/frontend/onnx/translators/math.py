@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compiler.frontend.onnx.emitter import OnnxEmitter
+from compiler.frontend.onnx.formula import Term, truncated_quotient, wide
 from compiler.frontend.onnx.registry import Call, translator
 from compiler.frontend.onnx.values import Value
 from isa.errors import ModelFault
@@ -14,9 +15,22 @@ UNARY = {"Relu": "relu", "Neg": "neg", "Abs": "abs", "Exp": "exp", "Log": "log",
 @translator(*BINARY)
 def arithmetic(e: OnnxEmitter, call: Call) -> Value:
     a, b = call.input(0), call.input(1)
-    if call.node.op == "Div" and not a.is_float:
-        raise ModelFault("division of integers is not supported", hint="convert to float with Cast first")
+    if a.kind == "uint8" or (call.node.op == "Div" and not a.is_float):
+        return integer_arithmetic(call.node.op, wide(e, a), wide(e, b)).to(a.kind).value
     return e.binary(BINARY[call.node.op], a, b)
+
+
+def integer_arithmetic(op: str, a: Term, b: Term) -> Term:
+    """Of int32, saturating; division rounds towards zero."""
+    match op:
+        case "Add":
+            return a + b
+        case "Sub":
+            return a - b
+        case "Mul":
+            return a * b
+        case _:
+            return truncated_quotient(a, b)
 
 
 @translator(*UNARY)
@@ -27,13 +41,6 @@ def function(e: OnnxEmitter, call: Call) -> Value:
 @translator("Sigmoid")
 def sigmoid(e: OnnxEmitter, call: Call) -> Value:
     return e.unary("sigmoid", call.input(0))
-
-
-@translator("Gelu")
-def gelu(e: OnnxEmitter, call: Call) -> Value:
-    if call.text("approximate", "none") != "none":
-        raise ModelFault(f"approximate='{call.text('approximate')}' is not supported", hint="export Gelu with erf")
-    return e.unary("gelu", call.input(0))
 
 
 @translator("Cast")
