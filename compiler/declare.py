@@ -15,6 +15,7 @@ from isa.errors import DataFault, Location
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
 
+    from compiler.frontend import Settings
     from compiler.frontend.onnx.importer import Connection
     from compiler.quantisation.ranges import Method
     from compiler.weights import WeightStore
@@ -34,6 +35,8 @@ class Reading:
     """For int8: an .npz file, or arrays, by input: one sample or several along a new first axis."""
     calibration: Method = "mse"
     """How int8 scales follow from the samples (`compiler.quantisation.ranges`)."""
+    settings: Settings | None = None
+    """Of a program in the tensor language: constants and parameter files from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,15 @@ def _read(path: Path, reading: Reading) -> Declared:
     if path.suffix == ".onnx":
         from compiler.frontend.onnx import import_onnx
 
+        if reading.settings:
+            raise DataFault(
+                "constants and parameter files are set for programs; an ONNX model has its own", Location(str(path))
+            )
+
         found = import_onnx(path, weights, reading.shapes)
         return Declared(found.module, weights, found.inputs, found.outputs)
     from compiler.frontend import build_graph
 
     if reading.shapes:
         raise DataFault("shapes are for ONNX models; a program says its own", Location(str(path)), hint="leave --shape out")
-    return Declared(build_graph(read_text(path), str(path), weights, path.parent), weights)
+    return Declared(build_graph(read_text(path), str(path), weights, path.parent, reading.settings), weights)

@@ -1,4 +1,4 @@
-"""Modules that tests of several folders share, as fixtures: `hand_programs` and `mutations`."""
+"""Modules that tests of several folders share, as fixtures: `hand_programs`, `mutations` and `tiny_llama`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def hand_programs() -> ModuleType:
 def mutations() -> ModuleType:
     """`mutants(program)` and `survivors(program, check)`."""
     return load_beside("mutations")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> ModuleType:
+    """A Llama-type model with random weights, as a file."""
+    return load_beside("tiny_llama")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
-from compiler.dialects.graph import GatherOp, InputOp
+from compiler.dialects.graph import GatherOp, InputOp, ScatterOp
 from compiler.dialects.graph_program import inputs
 from compiler.dialects.graph_types import tensor_of
 from isa.layout import NUMPY_TYPES
@@ -44,6 +44,8 @@ def _table_rows(value: SSAValue) -> int:
         for use in current.uses:
             if isinstance(use.operation, GatherOp) and use.index == 1:
                 rows.append(tensor_of(use.operation.table).shape[0])
+            if isinstance(use.operation, ScatterOp) and use.index == 2:
+                rows.append(tensor_of(use.operation.x).shape[0])
             for result in use.operation.results:
                 if result not in seen and tensor_of(result).type == "i32":
                     seen.add(result)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from compiler.cli.settings import parse_settings
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRECISIONS = ("f32", "f16", "i8f16", "int8")
 PRECISION_HELP = (
@@ -23,7 +25,14 @@ def compile_options(command: Command) -> Command:
 
     @wraps(command)
     def with_reading(
-        *, precision: str, shapes: tuple[str, ...], samples: Path | None, calibration: str | None, **others: Any
+        *,
+        precision: str,
+        shapes: tuple[str, ...],
+        samples: Path | None,
+        calibration: str | None,
+        constants: tuple[str, ...],
+        files: tuple[str, ...],
+        **others: Any,
     ) -> Any:
         from compiler.declare import Reading
 
@@ -31,7 +40,13 @@ def compile_options(command: Command) -> Command:
             raise click.UsageError("--calibrate is for --precision int8")
         if calibration and not samples:
             raise click.UsageError("--calibration says how to use the samples of --calibrate")
-        reading = Reading(precision, parse_shapes(shapes), samples, calibration or "mse")  # pyright: ignore[reportArgumentType]
+        reading = Reading(
+            precision,  # pyright: ignore[reportArgumentType]
+            parse_shapes(shapes),
+            samples,
+            calibration or "mse",  # pyright: ignore[reportArgumentType]
+            parse_settings(constants, files),
+        )
         return command(reading=reading, **others)
 
     for option in (
@@ -51,6 +66,8 @@ def compile_options(command: Command) -> Command:
             metavar="NAME=N,N,…",
             help="Of an input of an ONNX model, or NAME=N of one of its dimensions.",
         ),
+        click.option("--params", "files", multiple=True, metavar="NAME=FILE", help="Instead of a parameter file of a program."),
+        click.option("--set", "constants", multiple=True, metavar="NAME=NUMBER", help="Value of a constant of a program."),
         click.option("--precision", type=click.Choice(PRECISIONS), default="f32", help=PRECISION_HELP),
         click.option("--chip", default="lpu-rram", show_default=True, help="A name from `lockstep chip list` or a .toml file."),
     ):

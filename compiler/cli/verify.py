@@ -43,6 +43,7 @@ def verify(
     lockstep verify model.lks --chip tiny --machine both --calls 5
     lockstep verify model.lks --input x=x.npy --json
     lockstep verify model.onnx --shape batch=1
+    lockstep verify model.lks --set ROWS=4 --params weights.npz=trained.npz
     """
     from compiler.cli import measures, tensors
     from compiler.cli.progress import working

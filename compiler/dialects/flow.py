@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from xdsl.ir import Dialect
 
-from compiler.dialects.flow_memory import BufferOp, GatherOp, ReadBlockOp, ReadOp, WriteOp
+from compiler.dialects.flow_memory import BufferOp, GatherOp, ReadBlockOp, ReadOp, ScatterOp, WriteOp
 from compiler.dialects.flow_trips import ProgramOp, TripOp
 from compiler.dialects.flow_types import BufferRole, Memory, MemoryAttr, Mode, ModeAttr, RoleAttr, StreamType
 from compiler.dialects.flow_units import ComputeOp, FeedOp, LoadOp, SwapOp
 
 Flow = Dialect(
     "flow",
-    [ProgramOp, BufferOp, TripOp, ReadOp, ReadBlockOp, GatherOp, WriteOp, LoadOp, SwapOp, FeedOp, ComputeOp],
+    [ProgramOp, BufferOp, TripOp, ReadOp, ReadBlockOp, GatherOp, ScatterOp, WriteOp, LoadOp, SwapOp, FeedOp, ComputeOp],
     [StreamType, RoleAttr, MemoryAttr, ModeAttr],
 )
 
@@ -39,6 +39,7 @@ __all__ = [
     "ReadBlockOp",
     "ReadOp",
     "RoleAttr",
+    "ScatterOp",
     "StreamType",
     "SwapOp",
     "TripOp",

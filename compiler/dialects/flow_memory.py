@@ -43,7 +43,8 @@ class BufferOp(IRDLOperation):
     `flow.buffer @w param in rram stripes 4 segments [0] sides "we" digest "9f…" : tensor<8x32xi8>`
 
     `segments` are the first rows of the row ranges that may lie in different slices; row l of a segment lies in stripe
-    l mod `stripes`. `sides` has a letter for every tile of every segment: w or e where the side is fixed, '.' where not.
+    l mod `stripes`. `spare` words follow the last row of every place, where scatters put what belongs to another stripe.
+    `sides` has a letter for every tile of every segment: w or e where the side is fixed, '.' where not.
     Placement adds `at ["sram.e0", "sram.w1"] slices [0, 1] bases [0, 64]`: for each segment, stripe, tile and byte, in
     that order, the number of the slice in the list and the address of the first word; `word_step 10`, where the words of a
     column are not neighbours.
@@ -55,6 +56,7 @@ class BufferOp(IRDLOperation):
     memory = prop_def(MemoryAttr)
     stripes = prop_def(IntegerAttr[I64])
     segments = prop_def(DenseArrayBase.constr(i64))
+    spare = opt_prop_def(IntegerAttr[I64])
     sides = opt_prop_def(StringAttr)
     digest = opt_prop_def(StringAttr)
     units = opt_prop_def(ArrayAttr[StringAttr])
@@ -64,7 +66,8 @@ class BufferOp(IRDLOperation):
     type = prop_def(TensorType)
     traits = traits_def(SymbolOpInterface())
     assembly_format = (
-        "$sym_name $role `in` $memory `stripes` $stripes `segments` $segments (`sides` $sides^)? (`digest` $digest^)? "
+        "$sym_name $role `in` $memory `stripes` $stripes `segments` $segments (`spare` $spare^)? (`sides` $sides^)? "
+        "(`digest` $digest^)? "
         "(`at` $units^ `slices` $slices `bases` $bases)? (`word_step` $word_step^)? attr-dict `:` $type"
     )
 
@@ -84,7 +87,7 @@ class BufferOp(IRDLOperation):
             tensor = self.tensor
         except ModelFault as fault:
             raise VerifyException(fault.message) from None
-        at_least(self.name, 1, stripes=self.stripes, word_step=self.word_step)
+        at_least(self.name, 1, stripes=self.stripes, word_step=self.word_step, spare=self.spare)
         first = self.segments.get_values()
         if not first or first[0] != 0 or list(first) != sorted(set(first)) or first[-1] >= max(self.rows(), 1):
             raise VerifyException(f"{self.name}: segments {list(first)} do not rise from 0 to below {self.rows()} rows")
@@ -179,6 +182,32 @@ class GatherOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ScatterOp(IRDLOperation):
+    """Vectors into the words that an index value names, of the `limit` words that one stripe of a tile has:
+    `flow.scatter %k to @keys tile 0 stripe 1 by %i limit 9 count 4 : !flow.stream<f16, 4, 1, 2>, !flow.stream<i32, …>`."""
+
+    name = "flow.scatter"
+    source = operand_def(StreamType)
+    buffer = prop_def(FlatSymbolRefAttrConstr)
+    tile = prop_def(IntegerAttr[I64])
+    stripe = prop_def(IntegerAttr[I64])
+    index = operand_def(StreamType)
+    limit = prop_def(IntegerAttr[I64])
+    count = prop_def(IntegerAttr[I64])
+    assembly_format = (
+        "$source `to` $buffer `tile` $tile `stripe` $stripe `by` $index `limit` $limit `count` $count attr-dict "
+        "`:` type($source) `,` type($index)"
+    )
+
+    def verify_(self) -> None:
+        at_least(self.name, 0, tile=self.tile, stripe=self.stripe)
+        at_least(self.name, 1, limit=self.limit, count=self.count)
+        index = stream_of(self.index).fields
+        if index[0] != "i32":
+            raise VerifyException(f"{self.name}: the index is {index[0]}, must be i32")
+
+
+@irdl_op_definition
 class WriteOp(IRDLOperation):
     """A value into rows row, row + step, … of a tile, or one byte column of them, or some lanes (first, number) of them:
     `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 : !flow.stream<f32, 8, 1, 4>`,
@@ -207,6 +236,6 @@ class WriteOp(IRDLOperation):
             raise VerifyException(f"{self.name}: window {list(lanes)} must be a first lane and a number of lanes")
 
 
-def buffer_name(op: ReadOp | ReadBlockOp | GatherOp | WriteOp) -> str:
+def buffer_name(op: ReadOp | ReadBlockOp | GatherOp | ScatterOp | WriteOp) -> str:
     """The buffer that a node reads or writes."""
     return op.buffer.root_reference.data

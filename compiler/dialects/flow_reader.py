@@ -26,6 +26,7 @@ from compiler.scheduling.trip import (
     Node,
     Read,
     ReadBlock,
+    Scatter,
     Swap,
     Trip,
     Value,
@@ -66,6 +67,7 @@ def _buffer(op: ir.BufferOp, lanes: int) -> Buffer:
         op.stripes.value.data,
         tuple(op.segments.get_values()),
         op.digest.data if op.digest else "",
+        spare_words=op.spare.value.data if op.spare else 0,
     )
     if op.sides:
         groups = product(range(len(buffer.segments)), range(buffer.tiles))
@@ -117,6 +119,9 @@ _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
     ),
     "flow.gather": lambda p, i, r: Gather(
         _name(p), _int(p, "tile"), _int(p, "byte"), i[0], _int(p, "limit"), _int(p, "count"), _int(p, "every"), r
+    ),
+    "flow.scatter": lambda p, i, r: Scatter(
+        _name(p), _int(p, "tile"), _int(p, "stripe"), i[1], i[0], _int(p, "limit"), _int(p, "count")
     ),
     "flow.load": lambda p, i, r: Load(
         tuple(p["planes"].get_values()), i[0], p["mode"].data.value, _int(p, "count"), _int(p, "row"), "transposed" in p

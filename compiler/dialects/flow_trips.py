@@ -10,12 +10,12 @@ from xdsl.irdl import IRDLOperation, irdl_op_definition, opt_prop_def, prop_def,
 from xdsl.traits import IsolatedFromAbove, NoTerminator, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
-from compiler.dialects.flow_memory import BufferOp, GatherOp, ReadBlockOp, ReadOp, WriteOp, buffer_name
+from compiler.dialects.flow_memory import BufferOp, GatherOp, ReadBlockOp, ReadOp, ScatterOp, WriteOp, buffer_name
 from compiler.dialects.flow_types import at_least, stream_of
 from compiler.dialects.flow_units import ComputeOp, FeedOp, LoadOp, SwapOp
 from isa.spec import BYTES
 
-NODES = (ReadOp, ReadBlockOp, GatherOp, WriteOp, LoadOp, SwapOp, FeedOp, ComputeOp)
+NODES = (ReadOp, ReadBlockOp, GatherOp, ScatterOp, WriteOp, LoadOp, SwapOp, FeedOp, ComputeOp)
 _STREAM = re.compile(r"[ew][0-9]{1,2}")
 
 
@@ -100,7 +100,7 @@ class ProgramOp(IRDLOperation):
             _verify_tiles(op, self.lanes.value.data)
         for trip in self.trips:
             for node in trip.body.block.ops:
-                if isinstance(node, (ReadOp, ReadBlockOp, GatherOp, WriteOp)):
+                if isinstance(node, (ReadOp, ReadBlockOp, GatherOp, ScatterOp, WriteOp)):
                     _verify_access(node, buffers, self.lanes.value.data)
 
     def _verify_stages(self, buffers: list[BufferOp]) -> None:
@@ -123,13 +123,18 @@ def _verify_tiles(op: BufferOp, lanes: int) -> None:
         raise VerifyException(f"{op.name} @{op.sym_name.data}: {len(op.bases.get_values())} places, needs {places}")
 
 
-def _verify_access(node: ReadOp | ReadBlockOp | GatherOp | WriteOp, buffers: dict[str, BufferOp], lanes: int) -> None:
+def _verify_access(
+    node: ReadOp | ReadBlockOp | GatherOp | ScatterOp | WriteOp, buffers: dict[str, BufferOp], lanes: int
+) -> None:
     name = buffer_name(node)
     if name not in buffers:
         raise VerifyException(f"{node.name}: there is no buffer @{name}")
     buffer = buffers[name]
     if node.tile.value.data >= buffer.tiles(lanes):
         raise VerifyException(f"{node.name}: tile {node.tile.value.data} of @{name}, which has {buffer.tiles(lanes)}")
+    if isinstance(node, ScatterOp):
+        _verify_scatter(node, buffer)
+        return
     if isinstance(node, GatherOp):
         first, last = 0, node.limit.value.data - 1
     else:
@@ -148,3 +153,17 @@ def _verify_access(node: ReadOp | ReadBlockOp | GatherOp | WriteOp, buffers: dic
         if (element, streams) != expected:
             found = f"{streams} streams of {element}"
             raise VerifyException(f"{node.name}: {found} and @{name}, where {expected[1]} of {expected[0]} are needed")
+
+
+def _verify_scatter(node: ScatterOp, buffer: BufferOp) -> None:
+    name, stripes = buffer_name(node), buffer.stripes.value.data
+    if len(buffer.segments.get_values()) > 1:
+        raise VerifyException(f"{node.name}: @{name} lies in several segments")
+    if node.stripe.value.data >= stripes:
+        raise VerifyException(f"{node.name}: stripe {node.stripe.value.data} of @{name}, which has {stripes}")
+    words = -(-buffer.rows() // stripes) + (buffer.spare.value.data if buffer.spare else 0)
+    if node.limit.value.data > words:
+        raise VerifyException(f"{node.name}: limit {node.limit.value.data} in @{name}, where a stripe has {words} words")
+    element, _, _, streams = stream_of(node.source).fields
+    if (element, streams) != (buffer.tensor.type, BYTES[buffer.tensor.type]):
+        raise VerifyException(f"{node.name}: {streams} streams of {element} into @{name} of {buffer.tensor.type}")

@@ -40,6 +40,7 @@ from compiler.scheduling.trip import (
     Node,
     Read,
     ReadBlock,
+    Scatter,
     Swap,
     Trip,
     Value,
@@ -110,6 +111,8 @@ def _buffer_op(buffer: Buffer) -> ir.BufferOp:
         "segments": numbers(buffer.segments),
         "type": tensor_type(Tensor(buffer.type, buffer.shape)),
     }
+    if buffer.spare_words:
+        properties["spare"] = IntegerAttr(buffer.spare_words, i64)
     if buffer.sides:
         groups = product(range(len(buffer.segments)), range(buffer.tiles))
         properties["sides"] = StringAttr("".join(buffer.sides.get(g, ".") for g in groups))
@@ -170,6 +173,16 @@ def _write_gather(n: Gather, a: _Shared) -> _Written:
         "limit": a.number(n.limit),
         "count": a.number(n.count),
         "every": a.number(n.every),
+    }  # fmt: skip
+
+
+def _write_scatter(n: Scatter, a: _Shared) -> _Written:
+    return ir.ScatterOp, (n.source, n.index), {
+        "buffer": a.buffer(n.buffer),
+        "tile": a.number(n.tile),
+        "stripe": a.number(n.stripe),
+        "limit": a.number(n.limit),
+        "count": a.number(n.count),
     }  # fmt: skip
 
 
@@ -238,6 +251,7 @@ _WRITERS: dict[type[Node], Callable[[Any, _Shared], _Written]] = {
     Read: _write_read,
     ReadBlock: _write_read_block,
     Gather: _write_gather,
+    Scatter: _write_scatter,
     Write: _write_write,
     Load: _write_load,
     Swap: _write_swap,

@@ -37,7 +37,17 @@ from compiler.dialects.graph_compute import (
     UnaryOp,
     WhereOp,
 )
-from compiler.dialects.graph_moves import BroadcastOp, ConcatOp, GatherOp, InsertOp, PadOp, ReshapeOp, SliceOp, TransposeOp
+from compiler.dialects.graph_moves import (
+    BroadcastOp,
+    ConcatOp,
+    GatherOp,
+    InsertOp,
+    PadOp,
+    ReshapeOp,
+    ScatterOp,
+    SliceOp,
+    TransposeOp,
+)
 from compiler.dialects.graph_shapes import Tensor
 from compiler.dialects.graph_spatial import Conv2dOp, MaxPool2dOp
 from compiler.dialects.graph_values import ConstantOp, InputOp, OutputOp, ParamOp, StateOp, UpdateOp
@@ -48,7 +58,7 @@ Graph = Dialect(
         InputOp, OutputOp, ParamOp, StateOp, UpdateOp, ConstantOp,
         UnaryOp, BinaryOp, WhereOp, CastOp, QuantizeOp, DequantizeOp, RequantizeOp,
         ReduceOp, MatmulOp, Conv2dOp, MaxPool2dOp, SoftmaxOp, LayerNormOp, RmsNormOp,
-        ReshapeOp, TransposeOp, SliceOp, ConcatOp, PadOp, GatherOp, InsertOp, BroadcastOp,
+        ReshapeOp, TransposeOp, SliceOp, ConcatOp, PadOp, GatherOp, ScatterOp, InsertOp, BroadcastOp,
     ],
     [UnaryAttr, BinaryAttr, ReduceAttr, PrecisionAttr],
 )  # fmt: skip
@@ -85,6 +95,7 @@ __all__ = [
     "ReshapeOp",
     "RmsNormOp",
     "ScaledOp",
+    "ScatterOp",
     "SinkOp",
     "SliceOp",
     "SoftmaxOp",

@@ -184,6 +184,26 @@ class GatherOp(GraphOp):
 
 
 @irdl_op_definition
+class ScatterOp(GraphOp):
+    """x with entries along axis 0 replaced, at numbers known when the program runs; where one comes twice, the last stands:
+    `%r = graph.scatter %rows into %x at %i : (tensor<4x8xf16>, tensor<100x8xf16>, tensor<4xi32>) -> tensor<100x8xf16>`."""
+
+    name = "graph.scatter"
+    rows = operand_def(TensorType)
+    x = operand_def(TensorType)
+    index = operand_def(TensorType)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$rows `into` $x `at` $index attr-dict `:` functional-type(operands, results)"
+
+    def __init__(self, x: SSAValue, rows: SSAValue, index: SSAValue, *, location: LocationAttr | None = None):
+        self.construct(lambda: shapes.scatter(tensor_of(x), tensor_of(rows), tensor_of(index)), [rows, x, index], {}, location)
+
+    def inferred(self) -> Tensor:
+        return shapes.scatter(tensor_of(self.x), tensor_of(self.rows), tensor_of(self.index))
+
+
+@irdl_op_definition
 class InsertOp(GraphOp):
     """x with a block of it replaced:
     `%r = graph.insert %block into %x offsets [1, 0] : (tensor<1x8xf32>, tensor<4x8xf32>) -> …`."""

@@ -193,6 +193,16 @@ def gather(table: Tensor, index: Tensor) -> Tensor:
     return Tensor(table.type, (*index.shape, *table.shape[1:]))
 
 
+def scatter(x: Tensor, rows: Tensor, index: Tensor) -> Tensor:
+    require_type("scatter", "the index", index, ("i32",))
+    if not x.shape:
+        raise ModelFault("scatter: the target is a scalar, it needs an axis")
+    if rows != Tensor(x.type, (*index.shape, *x.shape[1:])):
+        wanted = Tensor(x.type, (*index.shape, *x.shape[1:]))
+        raise ModelFault(f"scatter: {rows} into {x} at {index}: the rows must be {wanted}")
+    return x
+
+
 def insert(x: Tensor, block: Tensor, offsets: Sequence[int]) -> Tensor:
     if block.type != x.type or len(block.shape) != len(x.shape) or len(offsets) != len(x.shape):
         raise ModelFault(f"insert: {block} at {list(offsets)} does not fit {x}: same type, rank and one offset an axis")

@@ -157,7 +157,7 @@ class Weights(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Family(Node):
-    """`[i in 0..L]` after a parameter's name: one parameter for each i."""
+    """`[i in 0..L]` after the name of a parameter or state: one for each i."""
 
     name: str
     source: Range | Expression
@@ -182,7 +182,10 @@ class Input(Statement):
 
 @dataclass(frozen=True, slots=True)
 class State(Statement):
+    """`state name[family]: type = initial`"""
+
     name: str
+    family: Family | None
     type: Type
     initial: Expression | None
 
@@ -229,6 +232,7 @@ class Return(Statement):
 
 
 Target = Name | Subscript
+"""A name, or a subscript of one: `x`, `x[1]`, `x[1][2:3]`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from compiler.dialects import graph
 from compiler.dialects.graph_shapes import Tensor
 from compiler.frontend import ast
 from compiler.frontend.expressions import Expressions
+from compiler.frontend.numbers import Number
 from compiler.frontend.parameters import ParameterFiles
 from compiler.frontend.values import AnyValue, TensorValue, describe, is_list
 from compiler.weights import WeightStore
@@ -17,8 +20,11 @@ Declaration = ast.Const | ast.Weights | ast.Param | ast.Input | ast.State | ast.
 class Declarations:
     """Declares names in the scope of `expressions` and emits what stands for them."""
 
-    def __init__(self, expressions: Expressions, weights: WeightStore, files: ParameterFiles) -> None:
-        self.expressions, self.weights, self.files = expressions, weights, files
+    def __init__(
+        self, expressions: Expressions, weights: WeightStore, files: ParameterFiles, settings: Mapping[str, Number]
+    ) -> None:
+        """`settings` are values of constants that stand instead of those in the source."""
+        self.expressions, self.weights, self.files, self.settings = expressions, weights, files, settings
         self.scope, self.emitter = expressions.scope, expressions.emitter
         self.outputs = 0
         self.states: dict[str, TensorValue] = {}
@@ -45,7 +51,7 @@ class Declarations:
                 self._output(node)
 
     def _const(self, node: ast.Const) -> None:
-        value = self.expressions.value(node.value)
+        value = self.settings[node.name] if node.name in self.settings else self.expressions.value(node.value)
         if isinstance(value, TensorValue):
             raise ModelFault(f"a constant is known at compile time; found {describe(value)}", hint="leave 'const' out")
         self.scope.declare(node.name, "const", node.place.line)
@@ -57,9 +63,14 @@ class Declarations:
         if not isinstance(initial, (int, float)) or initial != 0:
             raise ModelFault(f"a state starts as zeros; found {describe(initial)}", hint="leave the value out, or write = 0")
         self.scope.declare(node.name, "state", node.place.line)
-        self.emitter.place = node.place
-        value = called(self.emitter.emit(graph.StateOp, node.name, kind), node.name)
-        self.scope.states[node.name] = self.states[node.name] = value
+        names = (node.name,)
+        if node.family is not None:
+            names = tuple(f"{node.name}.{number}" for number in self._members(node.family))
+            self.scope.families[node.name] = names
+        for name in names:
+            self.emitter.place = node.place
+            value = called(self.emitter.emit(graph.StateOp, name, kind), name)
+            self.scope.states[name] = self.states[name] = value
 
     def _output(self, node: ast.Output) -> None:
         value = self.expressions.value(node.value)
@@ -93,14 +104,19 @@ class Declarations:
             raise self.expressions.placed(fault, node.key.place)
         members: list[AnyValue] = []
         before = self.scope.enter(family.name)
-        for number in self.expressions.each(family.source):
-            if number != len(members):
-                fault = ModelFault(f"a family counts from 0 in steps of 1; found {describe(number)}", hint="write 0..n")
-                raise self.expressions.placed(fault, family.place)
+        for number in self._members(family):
             self.scope.bind(family.name, number)
             members.append(self._read(node, f"{node.name}.{number}", key.replace(mark, str(number))))
         self.scope.leave(family.name, before)
         self.scope.top[node.name] = tuple(members)
+
+    def _members(self, family: ast.Family) -> Iterator[int]:
+        """0, 1, 2, …, as many as the family has."""
+        for count, number in enumerate(self.expressions.each(family.source)):
+            if number != count:
+                fault = ModelFault(f"a family counts from 0 in steps of 1; found {describe(number)}", hint="write 0..n")
+                raise self.expressions.placed(fault, family.place)
+            yield count
 
     def _read(self, node: ast.Param, name: str, key: str) -> TensorValue:
         kind: Tensor = self.expressions.type(node.type)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
@@ -12,12 +15,13 @@ from compiler.frontend.builtins import bind
 from compiler.frontend.declarations import Declarations, called
 from compiler.frontend.emitter import Emitter
 from compiler.frontend.expressions import Expressions
+from compiler.frontend.numbers import Number
 from compiler.frontend.parameters import ParameterFiles
 from compiler.frontend.parser import parse_source
 from compiler.frontend.scope import Scope
 from compiler.frontend.values import AnyValue, TensorValue, describe, is_list, items
 from compiler.weights import WeightStore
-from isa.errors import Location, ModelFault, ToolchainError
+from isa.errors import DataFault, Location, ModelFault, ToolchainError
 
 MAX_DEPTH = 40
 """Calls inside calls."""
@@ -29,24 +33,49 @@ LIBRARY = (math_builtins, shape_builtins)
 """Imported for what they put into the table of built-ins."""
 
 
-def build_graph(text: str, file: str, weights: WeightStore, base_dir: Path | None = None) -> ModuleOp:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is chosen from outside a source: values of its constants, and paths of the parameter files that it names."""
+
+    constants: Mapping[str, Number] = field(default_factory=dict[str, Number])
+    files: Mapping[str, Path] = field(default_factory=dict[str, Path])
+
+
+def build_graph(
+    text: str, file: str, weights: WeightStore, base_dir: Path | None = None, settings: Settings | None = None
+) -> ModuleOp:
     """The graph dialect module (`func.func @main`) of a source; parameters go into `weights`.
 
     Parameter files are looked up in `base_dir`, by default the folder of `file`. Every operation has its place in the
-    source. Raises SyntaxFault, ModelFault, and DataFault for parameter files.
+    source. Raises SyntaxFault, ModelFault, and DataFault for parameter files and for settings that nothing in the source
+    stands for.
     """
+    settings = settings or Settings()
     source = parse_source(text, file)
-    with ParameterFiles(base_dir or Path(file).parent) as files:
-        return _Program(source, weights, files).build()
+    _refuse_unknown(settings, source)
+    with ParameterFiles(base_dir or Path(file).parent, settings.files) as files:
+        return _Program(source, weights, files, settings.constants).build()
+
+
+def _refuse_unknown(settings: Settings, source: ast.Ast) -> None:
+    constants = [node.name for node in source.statements if isinstance(node, ast.Const)]
+    files = [node.file for node in source.statements if isinstance(node, ast.Weights)]
+    files += [node.file.value for node in source.statements if isinstance(node, ast.Param) and node.file]
+    for what, names, known in (("constant", settings.constants, constants), ("parameter file", settings.files, files)):
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(dict.fromkeys(known)) or 'none'}"
+                raise DataFault(f"the source has no {what} '{name}'", Location(source.file), hint=hint)
 
 
 class _Program:
-    def __init__(self, source: ast.Ast, weights: WeightStore, files: ParameterFiles) -> None:
+    def __init__(self, source: ast.Ast, weights: WeightStore, files: ParameterFiles, constants: Mapping[str, Number]) -> None:
         self.source = source
         self.emitter = Emitter(source.file)
         self.scope = Scope()
         self.expressions = Expressions(source, self.emitter, self.scope, self._inline)
-        self.declarations = Declarations(self.expressions, weights, files)
+        self.declarations = Declarations(self.expressions, weights, files, constants)
         self.changed: dict[str, ast.Place] = {}
         """Where each state was assigned last."""
         self.depth = 0
@@ -144,22 +173,32 @@ class _Program:
             self._store(target, part, node.place)
 
     def _store(self, target: ast.Target, value: AnyValue, place: ast.Place) -> None:
-        base = target.base if isinstance(target, ast.Subscript) else target
+        path: list[tuple[indexing.Index, ...]] = []
+        base: ast.Expression = target
+        while isinstance(base, ast.Subscript):
+            path.insert(0, self.expressions.indices(base.indices))
+            base = base.base
         assert isinstance(base, ast.Name)
         name = base.name
-        indices = self.expressions.indices(target.indices) if isinstance(target, ast.Subscript) else None
         self.emitter.place = place
-        if indices is not None:
-            whole = self.scope.look_up(name)
-            if not isinstance(whole, TensorValue):
-                raise ModelFault(f"'{name}' is {describe(whole)}; only parts of tensors can be assigned")
-            value = indexing.write(self.emitter, whole, indices, value)
+        if path and name in self.scope.families and name not in (self.scope.local or {}):
+            name = self.scope.member(name, path.pop(0))
+        if path:
+            value = self._replaced(name, self.scope.look_up(name), path, value)
         if name in self.scope.states and name not in (self.scope.local or {}):
             self.changed[name] = place
             if not isinstance(value, TensorValue):
                 kind = self.scope.states[name].tensor
                 value = self.emitter.broadcast(self.emitter.constant(value, kind.type), kind.shape)
         self.scope.bind(name, called(value, name) if isinstance(value, TensorValue) else value)
+
+    def _replaced(self, name: str, whole: AnyValue, path: list[tuple[indexing.Index, ...]], value: AnyValue) -> TensorValue:
+        """The tensor with the part at the end of the path, `[1][2:3]`, replaced."""
+        if not isinstance(whole, TensorValue):
+            raise ModelFault(f"'{name}' is {describe(whole)}; only parts of tensors can be assigned")
+        if len(path) > 1:
+            value = self._replaced(name, indexing.read(self.emitter, whole, path[0]), path[1:], value)
+        return indexing.write(self.emitter, whole, path[0], value)
 
     def _inline(
         self, function: ast.Function, place: ast.Place, positional: list[AnyValue], named: dict[str, AnyValue]

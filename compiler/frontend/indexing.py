@@ -119,7 +119,9 @@ def _rows(e: Emitter, x: TensorValue, index: Index) -> TensorValue:
 
 
 def write(e: Emitter, x: TensorValue, indices: tuple[Index, ...], value: AnyValue) -> TensorValue:
-    """x with `x[indices]` replaced by `value`, which broadcasts. Raises ModelFault."""
+    """x with `x[indices]` replaced by `value`, which broadcasts; a tensor as the first index names rows. Raises ModelFault."""
+    if indices and isinstance(indices[0], TensorValue):
+        return _write_rows(e, x, indices[0], indices[1:], value)
     block = block_of(x.shape, indices)
     if any(stride != 1 for stride in block.strides):
         raise ModelFault("a slice with a step cannot be assigned to", hint="assign its rows in a for loop")
@@ -130,6 +132,18 @@ def write(e: Emitter, x: TensorValue, indices: tuple[Index, ...], value: AnyValu
     if block.sizes == x.shape:
         return source
     return e.emit(graph.InsertOp, x.ssa, source.ssa, block.offsets)
+
+
+def _write_rows(e: Emitter, x: TensorValue, index: TensorValue, rest: tuple[Index, ...], value: AnyValue) -> TensorValue:
+    """x with the rows replaced that an i32 tensor names when the program runs."""
+    if any(other != FULL and not isinstance(other, Rest) for other in rest):
+        raise ModelFault("a tensor index names whole rows: nothing but ':' may follow it")
+    _spread(x.shape, (index, *rest))
+    source = value if isinstance(value, TensorValue) else e.constant(value, x.type)
+    if source.type != x.type:
+        raise ModelFault(f"rows of {x.tensor} cannot take {source.tensor}", hint=f"write {x.type}(…) on the right")
+    source = e.broadcast(source, (*index.shape, *x.shape[1:]))
+    return e.emit(graph.ScatterOp, x.ssa, source.ssa, index.ssa)
 
 
 def of_list(value: AnyValue, indices: tuple[Index, ...]) -> AnyValue:

@@ -1,10 +1,14 @@
-"""Parameter files: .npz, .npy and .safetensors, one key at a time, checked against the declaration."""
+"""Parameter files: .npz, .npy, .safetensors and .gguf, one key at a time, checked against the declaration.
+
+A float type that is stored narrower, or in blocks, may be declared f32: that changes no value.
+"""
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,10 +19,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from compiler.dialects.graph_shapes import Tensor
+from compiler.frontend.gguf_file import GgufFile
 from isa.errors import DataFault
 from isa.layout import NUMPY_TYPES
 
-SUFFIXES = (".npz", ".npy", ".safetensors")
+SUFFIXES = (".npz", ".npy", ".safetensors", ".gguf")
 DAMAGE = (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError, NotImplementedError)
 """What the readers of the three formats raise for a file that is not one."""
 
@@ -34,8 +39,10 @@ class _File(Protocol):
 class ParameterFiles:
     """The files of one source, opened once. Use as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instead: Mapping[str, Path] | None = None) -> None:
+        """Files lie in `folder`, but for those for which `instead` has a path."""
         self._folder = folder
+        self._instead = dict(instead or {})
         self._open: dict[str, _File] = {}
         self._stack = ExitStack()
 
@@ -58,6 +65,8 @@ class ParameterFiles:
             )
         array = self._array(name, key)
         wanted = NUMPY_TYPES[kind.type]
+        if kind.type == "f32" and array.dtype == np.float16:
+            array = array.astype(np.float32)
         if array.dtype.newbyteorder("<") != wanted or array.shape != kind.shape:
             raise _mismatch(name, key, array, kind)
         return array.astype(wanted, copy=False)
@@ -79,13 +88,13 @@ class ParameterFiles:
 
     def _file(self, name: str) -> _File:
         if name not in self._open:
-            path = self._folder / name
+            path = self._instead.get(name, self._folder / name)
             if path.suffix not in SUFFIXES:
                 raise DataFault(f"'{name}' is no parameter file; its name must end in {', '.join(SUFFIXES)}")
             try:
                 self._open[name] = _opened(path, self._stack)
             except FileNotFoundError:
-                raise DataFault(f"there is no file '{name}'", notes=(f"looked in {self._folder}",)) from None
+                raise DataFault(f"there is no file '{name}'", notes=(f"looked in {path.parent}",)) from None
             except (*DAMAGE, OSError) as error:
                 raise DataFault(f"cannot read '{name}': {_reason(error)}") from None
         return self._open[name]
@@ -109,6 +118,8 @@ def _reason(error: BaseException) -> str:
 def _opened(path: Path, stack: ExitStack) -> _File:
     if path.suffix == ".npz":
         return _Npz(path, stack)
+    if path.suffix == ".gguf":
+        return GgufFile(path)
     return _Npy(path) if path.suffix == ".npy" else _Safetensors(path, stack)
 
 
@@ -141,11 +152,25 @@ class _Npy:
 class _Safetensors:
     def __init__(self, path: Path, stack: ExitStack) -> None:
         with path.open("rb"):
-            self._data: Any = stack.enter_context(cast(Any, safe_open)(str(path), framework="numpy"))
+            self._path = path
+        self._data: Any = stack.enter_context(cast(Any, safe_open)(str(path), framework="numpy"))
         self.keys: tuple[str, ...] | None = tuple(sorted(cast(list[str], self._data.keys())))
 
     def read(self, key: str) -> NDArray[np.generic]:
         kind = str(self._data.get_slice(key).get_dtype())
+        if kind == "BF16":
+            return self._bfloat16(key)
         if kind not in ("I8", "I32", "F16", "F32", "I64", "F64", "U8", "I16", "BOOL"):
             raise ValueError(f"its type {kind} has no NumPy counterpart")
         return cast(NDArray[np.generic], self._data.get_tensor(key))
+
+    def _bfloat16(self, key: str) -> NDArray[np.generic]:
+        """As f32, for NumPy has no bfloat16. The file begins with the length of a JSON header of shapes and offsets."""
+        with self._path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            entry = json.loads(stream.read(length))[key]
+            first, end = entry["data_offsets"]
+            stream.seek(8 + length + first)
+            octets = stream.read(end - first)
+        wide = np.frombuffer(octets, "<u2").astype("<u4") << 16
+        return wide.view("<f4").reshape(entry["shape"])

@@ -107,7 +107,8 @@ class _Reader(Base):
         return ast.Input(_place(children[0]), _name(children[0]), children[1])
 
     def state(self, meta: Meta, children: list[Any]) -> ast.State:
-        return ast.State(_place(children[0]), _name(children[0]), children[1], children[2])
+        name, family, kind, initial = children
+        return ast.State(_place(name), _name(name), family, kind, initial)
 
     def output(self, meta: Meta, children: list[Any]) -> ast.Output:
         name, value = children
@@ -225,6 +226,9 @@ def _one(values: tuple[ast.Expression, ...]) -> ast.Expression:
 
 
 def _target(node: ast.Expression) -> ast.Target:
-    if isinstance(node, ast.Name) or (isinstance(node, ast.Subscript) and isinstance(node.base, ast.Name)):
+    base = node
+    while isinstance(base, ast.Subscript):
+        base = base.base
+    if isinstance(base, ast.Name) and isinstance(node, (ast.Name, ast.Subscript)):
         return node
     raise _Refusal(node.place, "this cannot be assigned to; a name or a slice of a name is expected left of '='")

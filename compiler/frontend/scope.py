@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from compiler.dialects.graph_shapes import Tensor
-from compiler.frontend import ast
+from compiler.frontend import ast, indexing
 from compiler.frontend.builtins import BUILTINS
 from compiler.frontend.values import AnyValue, TensorValue
 from isa.errors import ModelFault
@@ -25,6 +25,8 @@ class Scope:
     local: dict[str, AnyValue] | None = None
     states: dict[str, TensorValue] = field(default_factory=dict[str, TensorValue])
     """The present value of each state."""
+    families: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Names of the states that a family's name stands for: `keys.0`, `keys.1`, …"""
     declared: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     """Names that were declared: as what, and on which line."""
     functions: dict[str, ast.Function] = field(default_factory=dict[str, ast.Function])
@@ -40,6 +42,8 @@ class Scope:
 
     def look_up(self, name: str) -> AnyValue:
         """Raises ModelFault for a name that stands for nothing."""
+        if name in self.families and name not in (self.local or {}):
+            return tuple(self.states[member] for member in self.families[name])
         for names in (self.local or {}, self.states, self.top, CONSTANTS):
             if name in names:
                 return names[name]
@@ -51,12 +55,21 @@ class Scope:
         """Is it a number, list or tensor of the top level or of the language?"""
         return name in self.top or name in CONSTANTS
 
+    def member(self, family: str, indices: tuple[indexing.Index, ...]) -> str:
+        """The state that `family[i]` is. Raises ModelFault."""
+        name = indexing.of_list(self.families[family], indices)
+        if not isinstance(name, str):
+            raise ModelFault(f"the states of '{family}' are assigned one by one", hint=f"for i in … {{ {family}[i] = … }}")
+        return name
+
     def bind(self, name: str, value: AnyValue) -> None:
         """Assign to a name. Raises ModelFault for names that cannot change."""
         if self.local is not None and name in self.local:
             self.local[name] = value
         elif name in self.states:
             self._bind_state(name, value)
+        elif name in self.families:
+            raise ModelFault(f"the states of '{name}' are assigned one by one", hint=f"for i in … {{ {name}[i] = … }}")
         elif name in CONSTANTS:
             raise ModelFault(f"'{name}' belongs to the language", hint="choose another name")
         elif self.local is not None:
@@ -71,7 +84,7 @@ class Scope:
 
     def enter(self, name: str) -> AnyValue | None:
         """Before a loop over `name`: what it stood for in this scope, for `leave`. Raises ModelFault for a state."""
-        if name in self.states and name not in (self.local or {}):
+        if (name in self.states or name in self.families) and name not in (self.local or {}):
             raise ModelFault(f"'{name}' is a state; a loop needs a name of its own", hint="choose another name")
         return (self.top if self.local is None else self.local).get(name)
 
@@ -94,7 +107,7 @@ class Scope:
         return _suggestion(name, [*self.functions, *BUILTINS])
 
     def _near(self, name: str) -> str:
-        return _suggestion(name, [*(self.local or {}), *self.states, *self.top, *CONSTANTS])
+        return _suggestion(name, [*(self.local or {}), *self.states, *self.families, *self.top, *CONSTANTS])
 
 
 def _suggestion(name: str, known: list[str]) -> str:

@@ -54,6 +54,12 @@ class Lowering:
     copy_out: Callable[[Lowering, View, View], None] | None = None
     """Copies windows to a plain view (`boxes.copy_windows`)."""
     names: dict[str, int] = field(default_factory=dict[str, int])
+    row_numbers: dict[tuple[SSAValue, Side], View] = field(default_factory=dict[tuple[SSAValue, Side], View])
+    """Indices of gathers and scatters, one a row, on a side."""
+    scatter_words: dict[tuple[str | int, ...], View] = field(default_factory=dict[tuple[str | int, ...], View])
+    """What scatters have worked out from them: see `compiler.lowering.scatter`."""
+    scattered: set[str] = field(default_factory=set[str])
+    """Buffers that scatters write to."""
     origin: str = ""
 
     def trip(self) -> Trip:

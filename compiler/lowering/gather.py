@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from xdsl.ir import SSAValue
 
 from compiler.dialects.graph import GatherOp, Tensor
 from compiler.dialects.graph_types import tensor_of
@@ -22,13 +23,13 @@ def lower_gather(lowering: Lowering, op: GatherOp) -> None:
     table, table_tensor = _table(lowering, op), tensor_of(op.table)
     entries = table_tensor.shape[0]
     rows_per_entry = table.rows // entries
-    index = _index(lowering, op, opposite(table, lowering))
+    index = row_index(lowering, op.index, opposite(table))
     target = lowering.result(op.result)
     # Entries of one element come one a row; the result has them on its lanes.
     scalars = len(table_tensor.shape) == 1
     entry_rows = lowering.temporary(table_tensor.type, (index.rows, 1)) if scalars else target
     for part in range(rows_per_entry):
-        numbers = _row_numbers(lowering, index, rows_per_entry, part, opposite(table, lowering))
+        numbers = _row_numbers(lowering, index, rows_per_entry, part, opposite(table))
         rows = _entry_rows(entry_rows, index.rows, rows_per_entry, part)
         limit = table.rows
         for tile in range(table.tiles):
@@ -38,10 +39,9 @@ def lower_gather(lowering: Lowering, op: GatherOp) -> None:
         join_columns(lowering, entry_rows, target)
 
 
-def opposite(table: Buffer, lowering: Lowering) -> Side:
+def opposite(table: Buffer) -> Side:
     """The side of the index, so that it passes the table's slices on its way over the chip."""
-    side: Side = table.sides[0, 0]
-    return "e" if side == "w" else "w"
+    return "e" if table.sides[0, 0] == "w" else "w"
 
 
 def _table(lowering: Lowering, op: GatherOp) -> Buffer:
@@ -76,9 +76,11 @@ def _table(lowering: Lowering, op: GatherOp) -> Buffer:
     return buffer
 
 
-def _index(lowering: Lowering, op: GatherOp, side: Side) -> View:
-    """The index with one row for each number, on the given side."""
-    view = lowering.view(op.index)
+def row_index(lowering: Lowering, value: SSAValue, side: Side) -> View:
+    """An index with one row for each number, on the given side."""
+    if (value, side) in lowering.row_numbers:
+        return lowering.row_numbers[value, side]
+    view = lowering.view(value)
     count = view.rows * view.columns
     buffer = lowering.buffer("index", Tensor("i32", (count, 1)), "temporary")
     buffer.sides = {(segment, 0): side for segment in range(len(buffer.segments))}
@@ -87,6 +89,7 @@ def _index(lowering: Lowering, op: GatherOp, side: Side) -> View:
         copy_rows(lowering, view, target.with_leading(view.leading))
     else:
         split_columns(lowering, view, target, view.columns)
+    lowering.row_numbers[value, side] = target
     return target
 
 

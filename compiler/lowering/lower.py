@@ -21,6 +21,7 @@ from compiler.dialects.graph import (
     ParamOp,
     ReduceOp,
     ReshapeOp,
+    ScatterOp,
     SliceOp,
     StateOp,
     TransposeOp,
@@ -37,6 +38,7 @@ from compiler.lowering.gather import lower_gather
 from compiler.lowering.matmul import lower_matmul
 from compiler.lowering.memory_hints import memory_hints
 from compiler.lowering.reductions import lower_reduce
+from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.transposes import lower_transpose
 from compiler.lowering.views import View, view_of
 from compiler.scheduling.trip import Flow
@@ -120,6 +122,7 @@ _SINGLE: dict[type[Operation], Callable[..., None]] = {
     PadOp: lower_pad,
     InsertOp: lower_insert,
     GatherOp: lower_gather,
+    ScatterOp: lower_scatter,
 }
 """Parameters and constants are not here: they are placed when they are used."""
 

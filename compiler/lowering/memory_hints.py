@@ -12,6 +12,7 @@ from compiler.dialects.graph import (
     ParamOp,
     ReduceOp,
     ReshapeOp,
+    ScatterOp,
     SliceOp,
     TransposeOp,
 )
@@ -32,6 +33,10 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
     for op in matmuls:
         if not isinstance(op.b.owner, (ParamOp, ConstantOp)):
             hints[_lies_in(op.b, chip)] = Hint(stripes=weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type))
+    for op in reversed([op for op in block.ops if isinstance(op, ScatterOp)]):
+        # A scatter finds the stripe of a row in the lowest bits of its number.
+        stripes = hints[op.result].stripes if op.result in hints else 1
+        hints[op.result] = hints[op.x] = Hint(stripes=1 << stripes.bit_length() - 1)
     for op in block.ops:
         inside = _inside(op, groups[op], chip) if op in groups else None
         if inside:

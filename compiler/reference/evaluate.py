@@ -72,6 +72,7 @@ RULES: dict[type[Operation], Rule] = {
     graph.ConcatOp: lambda op, x, chip: np.concatenate(x, axis=op.axis.value.data),
     graph.PadOp: _pad,
     graph.GatherOp: lambda op, x, chip: moves.gather(x[0], x[1]),
+    graph.ScatterOp: lambda op, x, chip: moves.scatter(x[1], x[0], x[2]),
     graph.InsertOp: lambda op, x, chip: moves.insert(x[1], x[0], op.offsets.get_values()),
     graph.BroadcastOp: lambda op, x, chip: np.broadcast_to(x[0], op.tensor.shape),
 }

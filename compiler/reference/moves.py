@@ -33,7 +33,20 @@ def insert(x: Array, block: Array, offsets: Sequence[int]) -> Array:
 
 def gather(table: Array, index: Array) -> Array:
     """Entries of the table along axis 0. Raises DataFault for an index outside 0 … V-1."""
+    _refuse_outside("gather", table, index)
+    return table[index]
+
+
+def scatter(x: Array, rows: Array, index: Array) -> Array:
+    """A copy of x with entries along axis 0 replaced, one after the other. Raises DataFault for an index outside 0 … V-1."""
+    _refuse_outside("scatter", x, index)
+    result = np.array(x)
+    for number, row in zip(index.reshape(-1), rows.reshape(-1, *x.shape[1:]), strict=True):
+        result[number] = row
+    return result
+
+
+def _refuse_outside(what: str, table: Array, index: Array) -> None:
     wrong = (index < 0) | (index >= table.shape[0])
     if wrong.any():
-        raise DataFault(f"gather: index {index[wrong][0]} into a table of {table.shape[0]} entries (0 to {table.shape[0] - 1})")
-    return table[index]
+        raise DataFault(f"{what}: index {index[wrong][0]} into a table of {table.shape[0]} entries (0 to {table.shape[0] - 1})")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import gcd
 
-from compiler.scheduling.trip import Buffer, Compute, Feed, Gather, Load, Node, Read, ReadBlock, Swap, Trip, Write
+from compiler.scheduling.trip import Buffer, Compute, Feed, Gather, Load, Node, Read, ReadBlock, Scatter, Swap, Trip, Write
 from isa.chip import Chip
 from isa.program import Direction, Immediate
 from isa.spec import BY_MNEMONIC, BYTES
@@ -184,6 +184,16 @@ class _Placer:
                      {"base": place.base, "limit": node.limit}, node.count, every, 0, unit.position),
                 unit.kind,
             )  # fmt: skip
+        elif isinstance(node, Scatter):
+            for byte in range(self.buffers[node.buffer].bytes):
+                place = self.places[node.buffer][0, node.stripe, node.tile, byte]
+                unit = chip.units[place.unit]
+                every = self.trip.values[node.source].every if node.count > 1 else 1
+                self.add(
+                    Step("scatter", (f"{place.unit}.wr",), ((node.index, 0, "i32"), (node.source, byte, "i8")), None,
+                         {"base": place.base, "limit": node.limit}, node.count, every, 0, unit.position),
+                    unit.kind,
+                )  # fmt: skip
         elif isinstance(node, Compute):
             self.compute(node)
         else:

@@ -9,7 +9,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from compiler.scheduling.trip import Compute, Feed, Flow, Gather, Group, Load, Node, Read, ReadBlock, Trip, Write, touched
+from compiler.scheduling.trip import (
+    Compute,
+    Feed,
+    Flow,
+    Gather,
+    Group,
+    Load,
+    Node,
+    Read,
+    ReadBlock,
+    Scatter,
+    Trip,
+    Write,
+    touched,
+)
 from isa.chip import Chip, Side
 from isa.program import Immediate
 
@@ -80,7 +94,7 @@ def _values(trip: Trip, flow: Flow, chip: Chip) -> list[tuple[End, list[End], in
 def _end(node: Node, flow: Flow, chip: Chip) -> End:
     if isinstance(node, Compute):
         return chip.units[node.unit].position
-    if isinstance(node, (Read, ReadBlock, Gather, Write)):
+    if isinstance(node, (Read, ReadBlock, Gather, Scatter, Write)):
         return touched(node, flow.buffers)[0]
     return chip.planes[node.planes[0] if isinstance(node, Load) else node.plane].position
 
@@ -90,4 +104,6 @@ def _operands(node: Node) -> list[int]:
         return [o for o in node.operands if not isinstance(o, Immediate)]
     if isinstance(node, (Load, Feed, Write)):
         return [node.source]
+    if isinstance(node, Scatter):
+        return [node.index, node.source]
     return [node.index] if isinstance(node, Gather) else []

@@ -32,7 +32,8 @@ class Buffer:
 
     `segments` are the first rows of the row ranges that may lie in different slices. Within a segment, row l lies in stripe
     l mod `stripes` at address l div `stripes`, so that consecutive rows come from different slices at once.
-    `sides` fixes the hemisphere of a (segment, tile); others are chosen by placement.
+    `sides` fixes the hemisphere of a (segment, tile); others are chosen by placement. `spare_words` follow the last row in
+    every place: a scatter puts there what belongs to another stripe, and nobody reads them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Buffer:
     segments: tuple[int, ...] = (0,)
     digest: str = ""
     sides: dict[tuple[int, int], Side] = field(default_factory=dict[tuple[int, int], Side])
+    spare_words: int = 0
 
     @property
     def columns(self) -> int:
@@ -74,7 +76,7 @@ class Buffer:
 
     def words_per_place(self, segment: int) -> int:
         """Words that one (segment, stripe, tile, byte) takes."""
-        return -(-self.segment_rows(segment) // self.stripes)
+        return -(-self.segment_rows(segment) // self.stripes) + self.spare_words
 
 
 @dataclass(slots=True)
@@ -128,6 +130,19 @@ class Gather:
     count: int
     every: int
     result: int = -1
+
+
+@dataclass(slots=True)
+class Scatter:
+    """Vectors into the words that an index value names, of the `limit` words that one stripe of a tile has."""
+
+    buffer: str
+    tile: int
+    stripe: int
+    index: int
+    source: int
+    limit: int
+    count: int
 
 
 @dataclass(slots=True)
@@ -193,12 +208,12 @@ class Write:
     window: tuple[int, ...] = ()
 
 
-Node = Read | ReadBlock | Gather | Load | Swap | Feed | Compute | Write
+Node = Read | ReadBlock | Gather | Scatter | Load | Swap | Feed | Compute | Write
 
 
 def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
     """Column groups that a node reads or writes."""
-    if isinstance(node, Gather):
+    if isinstance(node, (Gather, Scatter)):
         return [(node.buffer, 0, node.tile)]
     if isinstance(node, (Read, ReadBlock, Write)):
         buffer = buffers[node.buffer]

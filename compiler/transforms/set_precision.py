@@ -9,7 +9,7 @@ itself (dequantize of an i8 tensor), that tensor and its scales are used.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,16 @@ from compiler.context import weights_of
 from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
+from compiler.reference.evaluate import RULES
 from compiler.transforms.emitter import Emitter, replace
 from compiler.weights import WeightStore
+from isa.chip import load_chip
 from isa.errors import ModelFault
 
 CHOICES = ("f32", "f16", "i8f16")
+MOVES = (graph.ReshapeOp, graph.TransposeOp, graph.SliceOp, graph.ConcatOp, graph.BroadcastOp)
+"""What may stand between a parameter and a product that quantises it."""
+
 SCALE_CONSTANT_BYTES = 1 << 16
 """Scale rows up to this size are constants in the IR."""
 
@@ -40,11 +45,20 @@ def quantise_columns(w: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.floa
 
 
 class _Quantiser:
-    """Quantises each parameter once for each side that it is multiplied from."""
+    """Quantises each weight matrix once for each side that it is multiplied from.
 
-    def __init__(self, weights: WeightStore) -> None:
+    A matrix is a parameter, or what the program computes from parameters alone by moving their elements.
+    """
+
+    def __init__(self, weights: WeightStore, operations: list[Operation]) -> None:
         self.weights = weights
         self.known: dict[tuple[Operation, bool], tuple[SSAValue, SSAValue]] = {}
+        self.names: dict[Operation, str] = {}
+        for op in operations:
+            if isinstance(op, graph.ParamOp):
+                self.names[op] = op.label
+            elif isinstance(op, MOVES) and all(o.owner in self.names for o in op.operands):
+                self.names[op] = f"{self.names[cast(Operation, op.operands[0].owner)]}.{len(self.names)}"
 
     def given(self, product: graph.MatmulOp) -> tuple[SSAValue, NDArray[np.float32]] | None:
         """The i8 operand and its scale row, where the model itself has quantised it: one scale a column, or one for all."""
@@ -63,20 +77,27 @@ class _Quantiser:
             return None
         return op.x, wide.reshape(-1) if wide.size > 1 else wide.reshape(())
 
-    def quantised(self, param: graph.ParamOp, transposed: bool) -> tuple[SSAValue, SSAValue]:
-        """The i8 parameter and its scale row."""
-        key = (param, transposed)
+    def is_weight(self, value: SSAValue) -> bool:
+        return value.owner in self.names and len(tensor_of(value).shape) == 2
+
+    def array(self, op: Operation) -> NDArray[Any]:
+        if isinstance(op, graph.ParamOp):
+            return self.weights.get(op.digest.data)
+        operands = [self.array(o.owner) for o in op.operands if isinstance(o.owner, Operation)]
+        return RULES[type(op)](op, operands, load_chip("tiny"))
+
+    def quantised(self, matrix: Operation, transposed: bool) -> tuple[SSAValue, SSAValue]:
+        """The i8 matrix and its scale row."""
+        key = (matrix, transposed)
         if key not in self.known:
-            w = self.weights.get(param.digest.data)
+            w, name = self.array(matrix), self.names[matrix]
             if not np.isfinite(w.astype(np.float32)).all():
-                raise ModelFault(
-                    f"parameter '{param.label}' is not finite and cannot be quantised", source_place(param.location)
-                )
+                raise ModelFault(f"parameter '{name}' is not finite and cannot be quantised", source_place(matrix.location))
             q, scale = quantise_columns(w.T if transposed else w)
             q = np.ascontiguousarray(q.T if transposed else q)
-            emit, side = Emitter.after(param), ".rows" if transposed else ""
-            value = emit.tensor(q, f"{param.label}.i8{side}", self.weights, 0)
-            row = emit.tensor(scale, f"{param.label}.scale{side}", self.weights, SCALE_CONSTANT_BYTES)
+            emit, side = Emitter.after(matrix), ".rows" if transposed else ""
+            value = emit.tensor(q, f"{name}.i8{side}", self.weights, 0)
+            row = emit.tensor(scale, f"{name}.scale{side}", self.weights, SCALE_CONSTANT_BYTES)
             self.known[key] = (value, row)
         return self.known[key]
 
@@ -93,18 +114,19 @@ class SetPrecisionPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.matmul not in CHOICES:
             raise ModelFault(f"set-precision: matmul='{self.matmul}' is none of {', '.join(CHOICES)}")
-        quantiser = _Quantiser(weights_of(ctx))
-        for product in list(main_block(op).ops):
+        operations = list(main_block(op).ops)
+        quantiser = _Quantiser(weights_of(ctx), operations)
+        for product in operations:
             if not isinstance(product, graph.MatmulOp) or product.precision or tensor_of(product.a).type != "f32":
                 continue
-            param = product.b.owner
+            matrix = product.b.owner
             given = quantiser.given(product) if self.matmul == "i8f16" else None
             if given is not None:
                 emit = Emitter.before(product)
                 raw = emit.add(graph.MatmulOp(emit.cast(product.a, "f16"), given[0], product.transpose_b is not None))
                 replace(product, emit.binary("mul", raw, emit.tensor(given[1], "scale", weights_of(ctx), SCALE_CONSTANT_BYTES)))
-            elif self.matmul == "i8f16" and isinstance(param, graph.ParamOp) and len(param.tensor.shape) == 2:
-                q, scale = quantiser.quantised(param, product.transpose_b is not None)
+            elif self.matmul == "i8f16" and isinstance(matrix, Operation) and quantiser.is_weight(product.b):
+                q, scale = quantiser.quantised(matrix, product.transpose_b is not None)
                 emit = Emitter.before(product)
                 raw = emit.add(graph.MatmulOp(emit.cast(product.a, "f16"), q, product.transpose_b is not None))
                 replace(product, emit.binary("mul", raw, scale))

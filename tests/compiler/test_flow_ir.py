@@ -33,6 +33,7 @@ from compiler.scheduling.trip import (
     Load,
     Read,
     ReadBlock,
+    Scatter,
     Swap,
     Trip,
     Value,
@@ -68,7 +69,7 @@ def every_node() -> Flow:
     """A flow with every kind of node and every field away from its default. It makes no sense on any chip."""
     buffers = [
         Buffer("x", (4, 8), "i8", "input", "sram", 8, 2, (0, 2), "", {(0, 0): "w", (1, 0): "e"}),
-        Buffer("w.0", (16, 20), "f16", "param", "rram", 8, 4, (0, 8), "9f", {(1, 2): "e"}),
+        Buffer("w.0", (16, 20), "f16", "param", "rram", 8, 4, (0, 8), "9f", {(1, 2): "e"}, 1),
         Buffer("odd name", (), "i32", "state", "sram", 8),
         Buffer("y", (4, 8), "f32", "output", "sram", 8),
     ]
@@ -85,6 +86,7 @@ def every_node() -> Flow:
             Compute("sxm.e", "reduce", (3,), {"op": 2, "lanes": 8}, 4, 1, 4),
             Read("odd name", 0, 0, 0, 1, 5),
             Gather("y", 0, 3, 5, 4, 2, 6, 6),
+            Scatter("y", 0, 0, 5, 4, 4, 4),
             Write("y", 0, 0, 1, 4, 4),
             Write("y", 0, 1, 2, 6, 2, 6, 3),
         ],

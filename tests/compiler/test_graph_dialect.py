@@ -55,6 +55,7 @@ S = value("f32")
         (lambda: graph.ConcatOp([B, value("i8", 3, 2)], -1), "i8[3, 6]"),
         (lambda: graph.PadOp(B, [0, 1], [2, 0], -3), "i8[5, 5]"),
         (lambda: graph.GatherOp(H, W), "f16[3, 5]"),
+        (lambda: graph.ScatterOp(H, value("f16", 3, 5), W), "f16[4, 5]"),
         (lambda: graph.InsertOp(H, value("f16", 1, 5), [3, 0]), "f16[4, 5]"),
         (lambda: graph.BroadcastOp(B, [7, 3, 4]), "i8[7, 3, 4]"),
     ],

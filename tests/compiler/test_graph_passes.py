@@ -159,7 +159,7 @@ class Grower:
     def move(self, x: SSAValue) -> Operation:
         shape = tensor_of(x).shape
         rank = len(shape)
-        match int(self.rng.integers(0, 8)):
+        match int(self.rng.integers(0, 9)):
             case 0:
                 return graph.TransposeOp(x, [int(a) for a in self.rng.permutation(rank)])
             case 1:
@@ -182,6 +182,10 @@ class Grower:
                 index = graph.ConstantOp(self.rng.integers(0, shape[0] if shape else 1, (3,)).astype(np.int32))
                 self.add(index)
                 return graph.GatherOp(x, index.result)
+            case 7:
+                index = graph.ConstantOp(self.rng.integers(0, shape[0] if shape else 1, shape[:1]).astype(np.int32))
+                self.add(index)
+                return graph.ScatterOp(x, self.alike(x), index.result)
             case _:
                 return graph.InsertOp(x, self.alike(x), [0] * rank)
 

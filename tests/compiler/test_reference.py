@@ -245,6 +245,10 @@ def test_data_movement_is_numpys() -> None:
     np.testing.assert_array_equal(run(lambda v, w: graph.InsertOp(v, w, [1, 0, 2]), x, block), changed)
     index = np.array([[1, 0], [1, 1]], np.int32)
     np.testing.assert_array_equal(run(graph.GatherOp, x, index), x[index])
+    rows = np.arange(2 * 2 * 3 * 4, dtype=np.int32).reshape(2, 2, 3, 4) + 1000
+    changed = x.copy()
+    changed[0], changed[1] = rows[0, 1], rows[1, 1]
+    np.testing.assert_array_equal(run(graph.ScatterOp, x, rows, index), changed)
     choice = np.array([1, 0, 5, 0], np.int8)
     np.testing.assert_array_equal(run(graph.WhereOp, choice, x, -x), np.where(choice != 0, x, -x))
 

@@ -116,6 +116,8 @@ def test_what_fits_to_the_last_byte_is_not_refused() -> None:
     with pytest.raises(ModelFault):
         require_room(product((rows + 1, LPU.lanes)), LPU)
     for source in sorted(ROOT.glob("samples/*/*.lks")):
+        if source.parent.name == "smollm2":  # its weights are downloaded
+            continue
         require_room(declare(source, LPU)[0], LPU)
 
 

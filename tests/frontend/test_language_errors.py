@@ -93,6 +93,11 @@ MODEL = {
     "output z = x + 1e9": (7, 14, "does not fit f16; the largest value is 65504", ""),
     "output z = i8(x) + 0.5": (7, 18, "0.5 is not a value of i8", "i8(0.5) rounds"),
     "output z = i8(x) + 128": (7, 18, "128 is not a value of i8", ""),
+    "state c[i in 0..2]: i32[8]\nc = s": (8, 1, "the states of 'c' are assigned one by one", "for i in"),
+    "state c[i in 0..2]: i32[8]\nc[2] = s": (8, 1, "index 2 leaves the tensor: axis 0 has 2 elements", ""),
+    "state c[i in 0..2]: i32[8]\nc[0] = x": (8, 1, "the state 'c.0' is i32[8]; it cannot become f16[4, 8]", ""),
+    "x[s] = y": (7, 1, "rows of f16[4, 8] cannot take f32[8, 8]", "write f16("),
+    "x[s, 0] = x": (7, 1, "a tensor index names whole rows", ""),
     "s = x": (7, 1, "the state 's' is i32[8]; it cannot become f16[4, 8]", ""),
     "s = f32(s)": (7, 1, "it cannot become f32[8]", "write i32("),
     "state r: i32[8] = 1": (7, 7, "a state starts as zeros", ""),
@@ -155,7 +160,7 @@ def test_model(text: str) -> None:
     found = fault(PRELUDE + text)
     assert isinstance(found, ModelFault)
     assert found.location is not None
-    assert (found.location.line, found.location.column, found.location.text) == (line, column, text)
+    assert (found.location.line, found.location.column, found.location.text) == (line, column, text.splitlines()[-1])
     assert message in found.message
     assert hint in found.hint
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from compiler.frontend import build_graph
+from compiler.frontend import Settings, build_graph
 from compiler.reference import Evaluation, evaluate
 from compiler.weights import WeightStore
 from isa.chip import load_chip
+from isa.errors import DataFault
 
 CHIP = load_chip("tiny")
 DECLARATIONS = """
@@ -244,3 +246,44 @@ def test_key_value_cache_of_the_reference_page() -> None:
         given = {"x": np.full((1, 4), place + 1, np.float32), "position": np.full((1, 1), place, np.int32)}
         states = run(text, given, states).states
     assert states["cache"][:, 0].tolist() == [1, 0, 3]
+
+
+def test_rows_of_a_state_family_written_at_run_time() -> None:
+    text = """
+    input x: f32[2, 4]
+    input at: i32[2]
+    input one: i32
+    state cache[i in 0..2]: f32[5, 4]
+    state row: f32[3, 4]
+    fn put(value, i) { cache[i][at] = value; return cache[i] }
+    a = put(x, 0)
+    b = put(x * 2, 1)
+    cache[1][0] = 7
+    row[one] = x[1]
+    output y = sum(a) + sum(cache[1])
+    """
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    at = np.array([3, 1], np.int32)
+    done = run(text, {"x": x, "at": at, "one": np.array(2, np.int32)})
+    assert done.states["cache.0"][:, 0].tolist() == [0, 4, 0, 0, 0]
+    assert done.states["cache.1"][:, 1].tolist() == [7, 10, 0, 2, 0]
+    assert done.states["row"].tolist() == [[0] * 4, [0] * 4, x[1].tolist()]
+    assert done.outputs["y"] == 28 + 56 + 28
+    with pytest.raises(DataFault, match="scatter: index 5 into a table of 5"):
+        run(text, {"x": x, "at": np.array([0, 5], np.int32), "one": np.array(0, np.int32)})
+
+
+def test_constants_and_files_from_outside(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", w=np.ones(3, np.float32))
+    text = 'const N = 2\nparam w: f32[N] from "w.npz"\noutput y = w * N'
+
+    def build(settings: Settings) -> None:
+        weights = WeightStore()
+        module = build_graph(text, "t.lks", weights, tmp_path, settings)
+        assert evaluate(module, {}, weights, CHIP).outputs["y"].tolist() == [3, 3, 3]
+
+    build(Settings({"N": 3}, {"w.npz": tmp_path / "other.npz"}))
+    with pytest.raises(DataFault, match="no constant 'M'"):
+        build(Settings({"M": 3}, {"w.npz": tmp_path / "other.npz"}))
+    with pytest.raises(DataFault, match=r"no parameter file 'v\.npz'"):
+        build(Settings({"N": 3}, {"v.npz": tmp_path / "other.npz"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,22 @@ def test_formats(folder: Path, file: str) -> None:
     assert array.tolist() == ARRAYS["w"].tolist()
 
 
+@pytest.mark.parametrize("file", ["a.npz", "w.npy", "a.safetensors"])
+def test_floats_may_be_declared_wider(folder: Path, file: str) -> None:
+    ((_, array),) = load(folder, f'param w: f32[2, 3] from "{file}"')
+    assert array.dtype == np.float32
+    assert array.tolist() == ARRAYS["w"].tolist()
+
+
+def test_bfloat16(tmp_path: Path) -> None:
+    """1.5, -2, 2^-126 and infinity, by hand: a bfloat16 is the upper half of a float32."""
+    header = json.dumps({"b": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]}}).encode()
+    octets = np.array([0x3FC0, 0xC000, 0x0080, 0x7F80], "<u2").tobytes()
+    (tmp_path / "b.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + octets)
+    ((_, array),) = load(tmp_path, 'param b: f32[2, 2] from "b.safetensors"')
+    assert array.tolist() == [[1.5, -2.0], [2.0**-126, np.inf]]
+
+
 @pytest.mark.parametrize("file", ["a.npz", "a.safetensors"])
 def test_families_and_keys(folder: Path, file: str) -> None:
     found = load(folder, f'from "{file}"\nparam b[k in 0..2]: f32[3] as "layer{{k}}.b"\nparam other: f16[2, 3] as "w"')
@@ -80,7 +97,7 @@ REFUSED = {
     'param b: f32[3] from "a.npz" as "layer2.b"': (22, "has no key 'layer2.b'", "did you mean"),
     'param b: f32[3] from "a.safetensors" as "layer2.b"': (22, "has no key 'layer2.b'", "did you mean"),
     'param w: f16[3, 2] from "a.npz"': (25, "'w' in 'a.npz' is f16[2, 3]; declared is f16[3, 2]", ""),
-    'param w: f32[2, 3] from "a.npz"': (25, "'w' in 'a.npz' is f16[2, 3]; declared is f32[2, 3]", ""),
+    'param w: i32[2, 3] from "a.npz"': (25, "'w' in 'a.npz' is f16[2, 3]; declared is i32[2, 3]", ""),
     'param wide: f32[3] from "a.npz"': (25, "'wide' in 'a.npz' is float64[3]; declared is f32[3]", "store it as float32"),
     'param wide: f32[3] from "a.safetensors"': (25, "is float64[3]; declared is f32[3]", "store it as float32"),
     'param w: f16[2] from "objects.npz"': (22, "damaged at key 'w'", ""),

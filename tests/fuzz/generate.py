@@ -416,6 +416,19 @@ class Generator:
         copy = self.bind(x.name, x.type, x.shape)
         self.lines.append(f"{copy.name}[{', '.join(t for t, _ in parts)}] = {block.name}")
 
+    def scatter(self) -> None:
+        """A copy with rows replaced at run time."""
+        x = self.take(rank=2)
+        if len(x.shape) > 1:
+            copy = self.bind(x.name, x.type, x.shape)
+            self.put_rows(copy)
+
+    def put_rows(self, target: Value) -> None:
+        sizes = self.rng.choice(((), (1,), (2,), (3,)))
+        index = self.leaf("i32", sizes, target.shape[0])
+        rows = self.match(target.type, (*sizes, *target.shape[1:]))
+        self.lines.append(f"{target.name}[{index.name}] = {rows.name}")
+
     def broadcast(self) -> None:
         x = self.take()
         shape = tuple(self.rng.choice((2, 3)) if n == 1 else n for n in x.shape)
@@ -453,7 +466,9 @@ class Generator:
             return
         state = self.rng.choice(fitting)
         self.used.add(state.name)
-        if state.shape and self.rng.random() < 0.6:
+        if len(state.shape) > 1 and self.rng.random() < 0.4:
+            self.put_rows(state)
+        elif state.shape and self.rng.random() < 0.6:
             parts = [self.part(n) for n in state.shape]
             parts = [("0:1", 1) if t.count(":") == 2 else (t, n) for t, n in parts]
             block = self.match(state.type, tuple(n for _, n in parts if n is not None))
@@ -470,7 +485,8 @@ class Generator:
             (self.unary, 3), (self.binary, 4), (self.with_number, 2), (self.compare, 2), (self.choose, 2), (self.cast, 3),
             (self.quantise, 2), (self.masked_by_position, 1), (self.matmul, 6), (self.einsum, 1), (self.normalise, 3),
             (self.reduce, 3), (self.reshape, 2), (self.transpose, 2), (self.slice, 2), (self.join, 2), (self.split, 1),
-            (self.pad, 1), (self.gather, 2), (self.insert, 2), (self.broadcast, 1), (self.function, 1), (self.loop, 1),
+            (self.pad, 1), (self.gather, 2), (self.insert, 2), (self.scatter, 1), (self.broadcast, 1), (self.function, 1),
+            (self.loop, 1),
         ]  # fmt: skip
 
     def program(self) -> str:

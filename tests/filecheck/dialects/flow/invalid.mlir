@@ -255,6 +255,28 @@ flow.program lanes 8 {
   }
 }
 // -----
+// CHECK: stripe 2 of @s, which has 2
+flow.program lanes 8 {
+  flow.buffer @s state in sram stripes 2 segments [0] : tensor<8x8xf32>
+  flow.buffer @i input in sram stripes 1 segments [0] : tensor<4x1xi32>
+  flow.trip "t" {
+    %a = flow.read @s tile 0 row 0 step 1 count 4 : !flow.stream<f32, 4, 1, 4>
+    %i = flow.read @i tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 1, 4>
+    flow.scatter %a to @s tile 0 stripe 2 by %i limit 4 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
+  }
+}
+// -----
+// CHECK: limit 5 in @s, where a stripe has 4 words
+flow.program lanes 8 {
+  flow.buffer @s state in sram stripes 2 segments [0] : tensor<8x8xf32>
+  flow.buffer @i input in sram stripes 1 segments [0] : tensor<4x1xi32>
+  flow.trip "t" {
+    %a = flow.read @s tile 0 row 0 step 1 count 4 : !flow.stream<f32, 4, 1, 4>
+    %i = flow.read @i tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 1, 4>
+    flow.scatter %a to @s tile 0 stripe 1 by %i limit 5 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
+  }
+}
+// -----
 // CHECK: Expected `i8`, `f16`
 flow.program lanes 8 {
   flow.buffer @x input in sram stripes 1 segments [0] : tensor<4x8xf32>

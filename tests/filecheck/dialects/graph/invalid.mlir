@@ -122,6 +122,12 @@
 %i = graph.input "i" : tensor<3xi8>
 %r = graph.gather %a, %i : (tensor<4xf32>, tensor<3xi8>) -> tensor<3xf32>
 // -----
+// CHECK: scatter: f32[2] into f32[4, 3] at i32[2]: the rows must be f32[2, 3]
+%a = graph.input "a" : tensor<4x3xf32>
+%b = graph.input "b" : tensor<2xf32>
+%i = graph.input "i" : tensor<2xi32>
+%r = graph.scatter %b into %a at %i : (tensor<2xf32>, tensor<4x3xf32>, tensor<2xi32>) -> tensor<4x3xf32>
+// -----
 // CHECK: insert: 2 from 3 on leave axis 0 of f32[4]
 %a = graph.input "a" : tensor<4xf32>
 %b = graph.input "b" : tensor<2xf32>

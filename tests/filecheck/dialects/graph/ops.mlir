@@ -36,6 +36,7 @@ func.func @main() {
   %29 = graph.gather %4, %28 : (tensor<4x6xf32>, tensor<2xi32>) -> tensor<2x6xf32>
   %30 = graph.slice %4 offsets [1, 0] sizes [1, 6] strides [1, 1] : tensor<4x6xf32> -> tensor<1x6xf32>
   %31 = graph.insert %30 into %4 offsets [2, 0] : (tensor<1x6xf32>, tensor<4x6xf32>) -> tensor<4x6xf32>
+  %34 = graph.scatter %29 into %4 at %28 : (tensor<2x6xf32>, tensor<4x6xf32>, tensor<2xi32>) -> tensor<4x6xf32>
   %32 = graph.broadcast %5 : tensor<6xf32> -> tensor<3x6xf32>
   %i0 = graph.input "image" : tensor<5x6x4xi8>
   %i1 = graph.param "kernel" digest "0000000000000000000000000000000000000000000000000000000000000000" : tensor<3x3x2x8xi8>
@@ -79,6 +80,7 @@ func.func @main() {
 // CHECK-NEXT: %{{.*}} = graph.gather %{{.*}}, %{{.*}} : (tensor<4x6xf32>, tensor<2xi32>) -> tensor<2x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.slice %{{.*}} offsets [1, 0] sizes [1, 6] strides [1, 1] : tensor<4x6xf32> -> tensor<1x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.insert %{{.*}} into %{{.*}} offsets [2, 0] : (tensor<1x6xf32>, tensor<4x6xf32>) -> tensor<4x6xf32>
+// CHECK-NEXT: %{{.*}} = graph.scatter %{{.*}} into %{{.*}} at %{{.*}} : (tensor<2x6xf32>, tensor<4x6xf32>, tensor<2xi32>) -> tensor<4x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.broadcast %{{.*}} : tensor<6xf32> -> tensor<3x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.input "image" : tensor<5x6x4xi8>
 // CHECK-NEXT: %{{.*}} = graph.param "kernel" digest "0000000000000000000000000000000000000000000000000000000000000000" : tensor<3x3x2x8xi8>

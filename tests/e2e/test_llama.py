@@ -1,0 +1,65 @@
+"""The decoder of samples/smollm2 with a tiny model: chip against reference bits and against NumPy, at every position."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from compiler.declare import Reading
+from compiler.frontend import Settings
+from compiler.session import Compiled, compile_source, run_and_compare
+from isa.chip import load_chip
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from measure.llama import Llama
+
+TOKENS = [5, 100, 7, 7, 250, 31]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_llama: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llama.write_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf", tiny_llama.tensors())
+
+
+@pytest.fixture
+def compiled(tiny_llama: ModuleType, model: Path) -> Callable[..., Compiled]:
+    def compile_decoder(precision: str, **constants: int) -> Compiled:
+        settings = Settings(tiny_llama.CONSTANTS | constants, {"model.gguf": model})
+        return compile_source(tiny_llama.DECODER, load_chip("lpu-rram"), Reading(precision, settings=settings))
+
+    return compile_decoder
+
+
+def calls(tokens: list[int], rows: int = 1) -> list[dict[str, np.ndarray]]:
+    """One call for every `rows` tokens; the logits wanted are those after the last row."""
+    position = np.arange(len(tokens), dtype=np.int32)
+    return [
+        {
+            "token": np.array(tokens[i : i + rows], np.int32),
+            "position": position[i : i + rows],
+            "last": np.array([rows - 1], np.int32),
+        }
+        for i in range(0, len(tokens), rows)
+    ]
+
+
+@pytest.mark.parametrize(("precision", "error"), [("f16", 0.04), ("i8f16", 0.4)])
+def test_decode(compiled: Callable[..., Compiled], model: Path, precision: str, error: float) -> None:
+    """Bits of the reference, the same cycles at every position, logits near those of the f32 model."""
+    results = run_and_compare(compiled(precision), calls(TOKENS), ["fast"])
+    assert len({result.cycles for result in results}) == 1
+    expected = Llama(model)(TOKENS)
+    found = np.concatenate([result.outputs["logits"] for result in results])
+    assert np.abs(expected).max() > 2
+    np.testing.assert_allclose(found, expected, atol=error)
+
+
+def test_prefill_is_decode_of_many_tokens(compiled: Callable[..., Compiled], model: Path) -> None:
+    results = run_and_compare(compiled("f16", ROWS=3), calls(TOKENS, rows=3), ["fast"])
+    expected = Llama(model)(TOKENS)[2::3]
+    np.testing.assert_allclose(np.concatenate([r.outputs["logits"] for r in results]), expected, atol=0.04)

@@ -1,0 +1,71 @@
+"""A Llama-type model small enough for tests: random weights in a GGUF file, with the constants that `decoder.lks` needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+DECODER = ROOT / "samples" / "smollm2" / "decoder.lks"
+LAYERS, WIDTH, HEADS, KV_HEADS, HIDDEN, VOCABULARY = 2, 64, 4, 2, 96, 288
+CONSTANTS = {
+    "CONTEXT": 48,
+    "LAYERS": LAYERS,
+    "WIDTH": WIDTH,
+    "HEADS": HEADS,
+    "KV_HEADS": KV_HEADS,
+    "HEAD": WIDTH // HEADS,
+    "HIDDEN": HIDDEN,
+    "VOCABULARY": VOCABULARY,
+    "THETA": 10000.0,
+}
+
+
+def tensors(seed: int = 0, tied: bool = True) -> dict[str, np.ndarray]:
+    """Arrays by their name in a GGUF file, f32, [out, in]."""
+    random = np.random.default_rng(seed)
+
+    def matrix(rows: int, columns: int) -> np.ndarray:
+        return (random.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+
+    found = {"token_embd.weight": matrix(VOCABULARY, WIDTH) * np.float32(3)}
+    if not tied:
+        found["output.weight"] = matrix(VOCABULARY, WIDTH)
+    for i in range(LAYERS):
+        kv = WIDTH // HEADS * KV_HEADS
+        found |= {
+            f"blk.{i}.attn_q.weight": matrix(WIDTH, WIDTH) * np.float32(2),
+            f"blk.{i}.attn_k.weight": matrix(kv, WIDTH) * np.float32(2),
+            f"blk.{i}.attn_v.weight": matrix(kv, WIDTH),
+            f"blk.{i}.attn_output.weight": matrix(WIDTH, WIDTH),
+            f"blk.{i}.ffn_gate.weight": matrix(HIDDEN, WIDTH),
+            f"blk.{i}.ffn_up.weight": matrix(HIDDEN, WIDTH),
+            f"blk.{i}.ffn_down.weight": matrix(WIDTH, HIDDEN),
+            f"blk.{i}.attn_norm.weight": random.uniform(0.5, 1.5, WIDTH).astype(np.float32),
+            f"blk.{i}.ffn_norm.weight": random.uniform(0.5, 1.5, WIDTH).astype(np.float32),
+        }
+    return found | {"output_norm.weight": random.uniform(0.5, 1.5, WIDTH).astype(np.float32)}
+
+
+def write_gguf(path: Path, arrays: dict[str, np.ndarray], kind: str = "F32") -> Path:
+    """Matrices in this storage type, vectors in F32, and the model's numbers."""
+    import gguf
+
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(64)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(HIDDEN)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    for name, array in arrays.items():
+        stored = gguf.GGMLQuantizationType[kind if array.ndim > 1 else "F32"]
+        writer.add_tensor(name, gguf.quants.quantize(array, stored), raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
