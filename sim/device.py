@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.checks_images import check_images
-from isa.errors import DataFault, ScheduleFault
+from isa.errors import DataFault, ScheduleFault, Trap
 from isa.layout import NUMPY_TYPES
 from isa.program import Program, Symbol
 from isa.rram_state import RramState
@@ -20,6 +20,7 @@ from sim.memory import Memory
 from sim.reference import ReferenceMachine
 from sim.rram import OUTCOMES
 from sim.traps import MachineTrap
+from sim.upsets import Upset, UpsetTimeline, decoded, named_words
 
 Machine = Literal["fast", "reference"]
 
@@ -85,26 +86,51 @@ class Device:
             raise DataFault(f"the program has no tensor '{name}'", hint=f"it has {names}")
         return self.memory.get(symbol)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]] | None = None) -> Result:
-        """Run the program once. Raises DataFault for wrong inputs (all problems at once) and MachineTrap; what is in memory
-        after a trap is undefined."""
+    def run(self, inputs: Mapping[str, NDArray[Any]] | None = None, upsets: Sequence[Upset] = ()) -> Result:
+        """Run the program once, with bits that flip meanwhile (`sim/upsets.py`).
+
+        Raises DataFault for wrong inputs (all problems at once) and MachineTrap; what is in memory after a trap is undefined.
+        """
         given = dict(inputs or {})
         self._check(given)
         self.memory.begin_run()
         for name, symbol in self._named("input").items():
             self.memory.put(symbol, given[name])
-        counters = self._counted_run()
+        counters = self._counted_run(upsets)
         outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output").items()}
+        if upsets:
+            outputs = self._outputs_with(upsets)
         return Result(counters.cycles, outputs, counters)
 
-    def _counted_run(self) -> Counters:
+    def _outputs_with(self, upsets: Sequence[Upset]) -> dict[str, NDArray[Any]]:
+        """Outputs as the host decodes them. Raises Trap where a word that flipped since is past correction."""
+        timeline = UpsetTimeline(self.program)
+        words = named_words(self.program, "output")
+        masks: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        for place, wrong in timeline.settle(upsets).left.items():
+            if place not in words:
+                continue
+            found = decoded(wrong, self.program.chip.lanes, timeline.code)
+            if found.refused >= 0:
+                where = f"output '{words[place]}', word {place[1]} of {place[0]}"
+                raise Trap(f"{where}: superlane {found.refused} has more wrong bits than its code can correct")
+            if found.mask is not None:
+                masks.append((self.memory.unit_words(place[0])[place[1]], found.mask))
+        for word, mask in masks:
+            word ^= mask
+        outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output").items()}
+        for word, mask in masks:
+            word ^= mask
+        return outputs
+
+    def _counted_run(self, upsets: Sequence[Upset]) -> Counters:
         """What the machine counts, and the code of the device's RRAM."""
         rram = self.memory.rram
         if rram is None:
-            return self._machine_run()
+            return self._machine_run(upsets)
         rram.begin_run()
         try:
-            counters = self._machine_run()
+            counters = self._machine_run(upsets)
         except MachineTrap as trap:
             rram.end_run(trap.cycle)
             raise
@@ -113,10 +139,10 @@ class Device:
             getattr(counters, outcome).update(getattr(found, outcome))
         return counters
 
-    def _machine_run(self) -> Counters:
+    def _machine_run(self, upsets: Sequence[Upset]) -> Counters:
         if self._fast is not None:
-            return self._fast.run()
-        machine = ReferenceMachine(self.program, self.memory)
+            return self._fast.run(upsets)
+        machine = ReferenceMachine(self.program, self.memory, upsets)
         machine.run()
         return machine.counters
 

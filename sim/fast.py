@@ -7,6 +7,7 @@ reference machine instead, which gives the trap or the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from isa.numerics import accumulate
 from isa.program import Immediate, Program
 from isa.spec import BYTES
 from isa.timing import latency, skew, weight_type
+from isa.wiring import Wiring
 from sim.counters import Counters
 from sim.memory import Memory
 from sim.plan import OperandPlan, Plan, Step, Tap, make_plan
@@ -38,6 +40,7 @@ from sim.semantics import (
 )
 from sim.tally import program_counters
 from sim.traps import MachineTrap, Violation, index_text
+from sim.upsets import SramUpset, Strikes, Upset, UpsetTimeline, strikes
 
 Array = NDArray[Any]
 
@@ -65,9 +68,11 @@ class FastMachine:
         self._plan: Plan | None = None
         self._tally: Counters | None = None
         self._rram_reads: RramReads | None = None
+        self._wiring: Wiring | None = None
+        self._timeline: UpsetTimeline | None = None
 
-    def run(self) -> Counters:
-        """One run. Raises MachineTrap; what memory then holds is undefined."""
+    def run(self, upsets: Sequence[Upset] = ()) -> Counters:
+        """One run, with bits that flip meanwhile. Raises MachineTrap; what memory then holds is undefined."""
         if not self._planned:
             self._planned = True
             try:
@@ -75,14 +80,25 @@ class FastMachine:
             except ScheduleFault:
                 wiring = None
             if wiring is not None:
+                self._wiring = wiring
                 self._plan = make_plan(self.program, wiring)
                 self._tally = program_counters(self.program, wiring.bursts)
                 self._rram_reads = RramReads(self.program, self.memory.rram) if self.memory.rram else None
-        if self._plan is None or self._tally is None:
-            machine = ReferenceMachine(self.program, self.memory)
+        if self._plan is None or self._tally is None or self._wiring is None or not self._can_settle(upsets):
+            machine = ReferenceMachine(self.program, self.memory, upsets)
             machine.run()
             return machine.counters
-        return _Run(self.program, self.memory, self._plan, self._tally.copy(), self._rram_reads).execute()
+        run = _Run(self.program, self.memory, self._plan, self._tally.copy(), self._rram_reads)
+        if upsets and self._timeline:
+            run.strikes = strikes(self._timeline, self._wiring, upsets)
+        return run.execute()
+
+    def _can_settle(self, upsets: Sequence[Upset]) -> bool:
+        """Is it known before the run who reads the words that flip?"""
+        if not upsets:
+            return True
+        self._timeline = self._timeline or UpsetTimeline(self.program)
+        return not any(isinstance(upset, SramUpset) and upset.unit in self._timeline.indexed for upset in upsets)
 
 
 class _Run:
@@ -101,6 +117,7 @@ class _Run:
         """Accumulator entries [entries, lanes] of (plane, integers?)."""
         self.violations: list[Violation] = []
         self.rram_reads = rram_reads
+        self.strikes: Strikes | None = None
 
     def execute(self) -> Counters:
         end = 0
@@ -109,13 +126,17 @@ class _Run:
         for op in self.program.operations:
             if op.mnemonic == "swap":
                 end = max(end, op.cycle + (op.rep - 1) * op.every + latency(op, self.chip))
+        masks = self.strikes.masks if self.strikes else {}
         for step in self.plan.steps:
             self._step(step)
+            if masks and step.number in masks:
+                self._strike(step, masks[step.number])
             for piece in step.release:
                 self.results.pop(piece, None)
             last = step.op.cycle + (step.first + step.count - 1) * step.op.every
             end = max(end, last + latency(step.op, self.chip))
         violations = self.violations + (self.rram_reads.violations if self.rram_reads else [])
+        violations += self.strikes.violations if self.strikes else []
         if violations:
             raise MachineTrap(self.program, min(violations))
         self.counters.cycles = end
@@ -138,6 +159,18 @@ class _Run:
         else:
             operands = [self._source(step, i) for i in range(len(step.operands))]
             self.results[step.piece] = transform(step.op, operands)
+
+    def _strike(self, step: Step, masks: list[tuple[int, int, NDArray[np.uint8]]]) -> None:
+        """Put what decoders leave wrong into the result of a step; a copy, for words of memory stay as they are."""
+        values = np.array(self.results[step.piece])
+        octets = values.view(np.uint8).reshape(*values.shape, values.dtype.itemsize)
+        first = step.first // step.op.fields.get("group", 1)
+        for stream, element, mask in masks:
+            if first <= element < first + len(values):
+                group, byte = divmod(stream, values.dtype.itemsize)
+                vectors = octets if values.ndim == 2 else octets[:, group]
+                vectors[element - first, :, byte] ^= mask
+        self.results[step.piece] = values
 
     # Operands --------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ dispatched; operands are read. Every fault of the cycle is collected, and the fi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from sim.memory import Memory
 from sim.planes import Planes, Weights, planes_held
 from sim.registers import Registers, Value
 from sim.rram import HINT
+from sim.secded import stream_code
 from sim.semantics import (
     fetch,
     immediate_value,
@@ -36,6 +37,16 @@ from sim.semantics import (
 )
 from sim.slices import PendingWrite, Report, Slices
 from sim.traps import MachineTrap, Violation, index_text
+from sim.upsets import (
+    NOTHING,
+    SramUpset,
+    StreamUpset,
+    Upset,
+    Wrong,
+    decoded_vector,
+    in_lanes,
+    refusal_text,
+)
 
 StopReason = Literal["done", "cycle", "break", "watch"]
 
@@ -71,15 +82,27 @@ class _Element:
     """(ordinal among the result's streams, vector) to appear."""
     vectors: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
     """Byte streams that a load reads."""
+    wrong: dict[int, Wrong] = field(default_factory=dict[int, Wrong])
+    """Flipped bits of the words that a read or gather chooses from, by address."""
+    address: int = -1
+    """The word that a read or gather has chosen."""
 
 
 class ReferenceMachine:
     """Runs a program on a memory. `step` raises a MachineTrap at the first cycle that breaks a rule."""
 
-    def __init__(self, program: Program, memory: Memory) -> None:
+    def __init__(self, program: Program, memory: Memory, upsets: Sequence[Upset] = ()) -> None:
+        """`upsets` are bits that flip during the run."""
         self.program = program
         self.chip = program.chip
         self.memory = memory
+        self._flips = sorted((u for u in upsets if isinstance(u, SramUpset)), key=lambda u: -u.cycle)
+        """To come, the next one last."""
+        self._wrong_words: dict[tuple[str, int], Wrong] = {}
+        self._wrong_values: defaultdict[tuple[int, int, int], Wrong] = defaultdict(frozenset)
+        for upset in upsets:
+            if isinstance(upset, StreamUpset):
+                self._wrong_values[upset.operation, upset.stream, upset.element] ^= upset.wrong
         self.cycle = 0
         """The next cycle to be executed."""
         self.counters = Counters(self.chip)
@@ -142,6 +165,10 @@ class ReferenceMachine:
         """Execute one cycle. Raises MachineTrap."""
         self._violations.clear()
         self._changed.clear()
+        while self._flips and self._flips[-1].cycle <= self.cycle:
+            flip = self._flips.pop()
+            place = flip.unit, flip.address
+            self._wrong_words[place] = self._wrong_words.get(place, NOTHING) ^ flip.wrong
         for value in self._registers.advance():
             self._wasted(value, "left the chip")
         for element in sorted(self._arrivals.pop(self.cycle, ()), key=lambda e: e.active.number):
@@ -260,6 +287,9 @@ class ReferenceMachine:
             words = self._slices.begin_read(unit, self.cycle, active.number, first, span, indexed, report)
             # A copy where an index arrives later: words are those of the dispatch.
             element.words = words.copy() if active.skew or not indexed else words
+            element.address = -1 if indexed else first
+            if self._wrong_words:
+                element.wrong = {a: self._wrong_words.get((unit, a), NOTHING) for a in range(first, first + span)}
             self.counters.reads[unit] += 1
             if not indexed:
                 self._count_bank(unit, first)
@@ -309,9 +339,16 @@ class ReferenceMachine:
                 self._report(active)(f"finds nothing on {burst.direction}{burst.index} for element {element.index}")
                 continue
             value.read = True
-            vectors.append(value.data)
+            vectors.append(self._checked(element, burst, value) if value.wrong else value.data)
         if len(vectors) == sum(element.index < b.count for b in active.reads):
             self._execute(element, vectors)
+
+    def _checked(self, element: _Element, burst: Burst, value: Value) -> NDArray[np.uint8]:
+        """A value with flipped bits as its reader decodes it."""
+        data, refused = decoded_vector(value.data, value.wrong, stream_code(self.chip.superlane))
+        if refused >= 0:
+            self._report(element.active)(refusal_text(f"{burst.direction}{burst.index}", element.index, refused))
+        return data
 
     def _execute(self, element: _Element, vectors: list[NDArray[np.uint8]]) -> None:
         op = element.active.op
@@ -349,7 +386,7 @@ class ReferenceMachine:
     def _gather(self, element: _Element, vectors: list[NDArray[np.uint8]]) -> None:
         index = self._index(element, vectors)
         if index is not None and element.words is not None:
-            address = element.active.op.get("base") + index
+            address = element.address = element.active.op.get("base") + index
             words = fetch(element.words, slice(index, index + 1))
             self._show(element, self._decoded(element.active, address, words))
             self._count_bank(element.active.slot.unit.name, address)
@@ -396,16 +433,28 @@ class ReferenceMachine:
             self._unused(self._planes.end_swap(op, active.number))
         elif element.write is not None:
             unit = active.slot.unit.name
-            self._changed.update((unit, address) for address in self._slices.end_write(unit, element.write))
+            changed = self._slices.end_write(unit, element.write)
+            self._changed.update((unit, address) for address in changed)
+            for address in changed if self._wrong_words else ():
+                self._overwrite(unit, address, element.write)
         for ordinal, data in element.result:
             burst = active.writes[ordinal]
             value = Value(data, active.number, element.index // op.fields.get("group", 1))
+            if self._wrong_values or element.wrong:
+                value.wrong = self._wrong_values.get((active.number, ordinal, value.element), NOTHING)
+                value.wrong ^= element.wrong.get(element.address, NOTHING)
             name = f"{burst.direction}{burst.index}"
             old, twice = self._registers.write((burst.direction, burst.index), burst.position, value)
             if twice:
                 self._report(active)(f"another operation writes {name} here in the same cycle")
             if old is not None and not old.read:
                 self._wasted(old, f"was replaced on {name}")
+
+    def _overwrite(self, unit: str, address: int, write: PendingWrite) -> None:
+        """A write has landed: what it did not let through stays wrong."""
+        wrong = self._wrong_words.pop((unit, address), NOTHING)
+        if wrong and write.lanes is not None and address == write.address:
+            self._wrong_words[unit, address] = in_lanes(wrong, ~write.lanes, stream_code(self.chip.superlane))
 
     def _install(self, element: _Element) -> None:
         op = element.active.op

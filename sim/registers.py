@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isa.chip import Chip
 from isa.program import Direction
+from sim.upsets import NOTHING, Wrong
 
 StreamName = tuple[Direction, int]
 
@@ -22,6 +23,8 @@ class Value:
     operation: int
     element: int
     read: bool = False
+    wrong: Wrong = NOTHING
+    """Bits that have flipped; `data` is what it should be."""
 
 
 class Registers:
