@@ -53,6 +53,10 @@ class Lowering:
     constants: dict[str, View] = field(default_factory=dict[str, View])
     copy_out: Callable[[Lowering, View, View], None] | None = None
     """Copies windows to a plain view (`boxes.copy_windows`)."""
+    turns: dict[int, int] = field(default_factory=dict[int, int])
+    """How often each plane group was given a tile of weights; by the first group of those on a side."""
+    next_side: int = 0
+    """Side of the next constant weights, as an index of `mxm_sides`."""
     names: dict[str, int] = field(default_factory=dict[str, int])
     row_numbers: dict[tuple[SSAValue, Side], View] = field(default_factory=dict[tuple[SSAValue, Side], View])
     """Indices of gathers and scatters, one a row, on a side."""
@@ -143,14 +147,17 @@ class Lowering:
             self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), role, digest=digest))
         return self.constants[digest]
 
-    def stationary(self, array: NDArray[np.generic], stem: str, depth: int, role: Role = "constant") -> Buffer:
-        """Weights for the MXM, in RRAM where there is any: striped for loading, tile columns alternating between the sides.
+    def stationary(
+        self, array: NDArray[np.generic], stem: str, depth: int, role: Role = "constant", *, by_blocks: bool = False
+    ) -> Buffer:
+        """Weights for the MXM, in RRAM where there is any: striped for loading, tile columns alternating between the sides, or
+        `by_blocks` of one load. What comes next goes on with the other side.
 
         `array` is [batch…, K, N], its segments are the blocks of at most `depth` rows that one load takes: placement lays
         them in the order of the loads, so that the banks keep rotating from one load to the next. Equal arrays are kept once.
         """
         digest = self.weights.add(array)
-        key = f"stationary {depth} {digest}"
+        key = f"stationary {depth} {by_blocks} {digest}"
         if key in self.constants:
             return self.flow.buffers[self.constants[key].buffer]
         kind = element_type(array)
@@ -160,10 +167,12 @@ class Lowering:
         blocks = tuple(b + k for b in range(0, array.size // array.shape[-1], inner) for k in range(0, inner, depth))
         buffer = Buffer(stem, array.shape, kind, role, memory, self.chip.lanes, stripes, blocks, digest)
         sides = mxm_sides(self.chip)
-        for tile in range(buffer.tiles):
-            side = sides[tile % len(sides)]
+        places = [(segment, tile) for segment in range(len(blocks)) for tile in range(buffer.tiles)]
+        for segment, tile in places:
+            side = sides[(self.next_side + tile + (segment if by_blocks else 0)) % len(sides)]
             if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
-                buffer.sides |= {(segment, tile): side for segment in range(len(blocks))}
+                buffer.sides[segment, tile] = side
+        self.next_side += buffer.tiles
         self.add(buffer)
         self.constants[key] = view_of(buffer)
         return buffer

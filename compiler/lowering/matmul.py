@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 from compiler.dialects.graph import MatmulOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering, describe, weight_rows_per_cycle
+from compiler.lowering.context import Lowering, describe, mxm_sides, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
@@ -57,21 +57,21 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     a = activations(lowering, op)
     # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
     a_alone = replace(a, columns=0)
-    weights = list(_stationaries(lowering, op, spread.depth))
+    weights = list(_stationaries(lowering, op, spread))
     body = None
     if cluster.operations:
         result = lowering.result(cluster.root.results[0])
         body = ClusterBody(lowering, cluster, result, {a.buffer: a_alone})
     else:
         result = lowering.result(op.result)
-    product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain)
+    product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain, len(weights))
     for index, weight in weights:
         views = [a.at(index), result.at(index)]
         views += [v.at(index) for v in body.views[1:]] if body else []
         product_of.run(views, weight)
 
 
-def _stationaries(lowering: Lowering, op: MatmulOp, depth: int) -> Iterator[tuple[tuple[int, ...], Stationary]]:
+def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tuple[tuple[int, ...], Stationary]]:
     """The weights of every batch entry, with its index."""
     array = lowering.array_of(op.b)
     transposed = op.transpose_b is not None
@@ -79,7 +79,8 @@ def _stationaries(lowering: Lowering, op: MatmulOp, depth: int) -> Iterator[tupl
         array = np.ascontiguousarray(np.swapaxes(array, -1, -2)) if transposed else array
         owner = op.b.owner
         stem = getattr(owner, "label", "w")
-        buffer = lowering.stationary(array, stem, depth, "param" if hasattr(owner, "label") else "constant")
+        role = "param" if hasattr(owner, "label") else "constant"
+        buffer = lowering.stationary(array, stem, spread.depth, role, by_blocks=spread.across_sides)
         inner = array.shape[-2]
         for i, index in enumerate(product(*(range(s) for s in array.shape[:-2]))):
             yield index, Stationary(buffer.name, i * inner, 0)
@@ -142,10 +143,12 @@ class MatmulJobs:
         inner: int,
         body: ClusterBody | None,
         plain: bool,
+        batches: int,
     ) -> None:
         self.lowering, self.spread, self.value = lowering, spread, value
         self.columns, self.inner, self.body, self.plain = columns, inner, body, plain
-        self.next_plane = 0
+        self.batches, self.batch = batches, 0
+        self.groups_of: dict[tuple[int, int], int] = {}
 
     def run(self, views: list[View], weight: Stationary) -> None:
         """views: activations, result, further operands of the body, all with the same leading sizes."""
@@ -157,41 +160,46 @@ class MatmulJobs:
             for run in runs(fixed, self.lowering.flow.buffers)
             for c in _cut(Chunk(run, tuple(v.tiled(chip.lanes) for v in fixed)), limit)
         ]
-        tiles = range(-(-self.columns // chip.lanes))
-        queues: dict[Side | int | None, list[Iterator[None]]] = {}
-        for tile in tiles:
-            if self.spread.split_rows:
-                for side, job in self.shared_tile(tile, chunks, weight):
-                    queues.setdefault(side, []).append(job)
-                continue
-            plane = self.plane_for(tile, weight)
-            for group in _groups(chunks, limit):
-                queues.setdefault(plane, []).append(self.job((plane,), {plane: group}, tile, weight))
+        tiles = list(range(-(-self.columns // chip.lanes)))
+        queues: dict[tuple[int, Side | None], list[Iterator[None]]] = {}
+        for turn, side in enumerate(mxm_sides(chip)):
+            # Where all sides load every tile, no two of them begin with the same one, for it is in the memory of one side.
+            for tile in [*tiles[turn % len(tiles) :], *tiles[: turn % len(tiles)]] if self.spread.across_sides else tiles:
+                number = self.groups_of.setdefault((self.batch, tile), -1)
+                if number < 0:
+                    number = self.groups_of[self.batch, tile] = self.group_for(tile, weight)
+                for job in self.shared_tile(self.spread.groups[number], side, number, tile, chunks, weight):
+                    queues.setdefault((number, side), []).append(job)
         _take_turns(list(queues.values()))
+        self.batch += 1
 
-    def plane_for(self, tile: int, weight: Stationary) -> int:
-        """The next plane in turn, on the side where the weights are."""
-        side = self.lowering.flow.buffers[weight.buffer].sides.get((0, weight.tile + tile))
-        planes = [p for p in self.spread.planes if side in (None, self.lowering.chip.planes[p].side)] or list(
-            self.spread.planes
-        )
-        self.next_plane += 1
-        turn = self.next_plane // max(1, len(self.spread.planes) // len(planes))
-        return planes[turn % len(planes)]
+    def group_for(self, tile: int, weight: Stationary) -> int:
+        """The group of planes for a tile column: the next in turn on the side where the weights are. Entries of a batch go to
+        the groups in blocks, for their results lie in memory in blocks."""
+        groups, lowering = self.spread.groups, self.lowering
+        if self.batches >= len(groups):
+            return self.batch * len(groups) // self.batches
+        side = lowering.flow.buffers[weight.buffer].sides.get((0, weight.tile + tile))
+        near = [i for i, planes in enumerate(groups) if side in (None, lowering.chip.planes[planes[0]].side)]
+        near = near or list(range(len(groups)))
+        turn = lowering.turns.get(near[0], 0)
+        lowering.turns[near[0]] = turn + 1
+        return near[turn % len(near)]
 
-    def shared_tile(self, tile: int, chunks: list[Chunk], weight: Stationary) -> Iterator[tuple[Side | None, Iterator[None]]]:
-        """Jobs with the side that they are on. Every plane takes its share of the rows; planes of one side load together."""
+    def shared_tile(
+        self, group: tuple[int, ...], side: Side | None, number: int, tile: int, chunks: list[Chunk], weight: Stationary
+    ) -> Iterator[Iterator[None]]:
+        """Jobs of one side. Every plane of the group takes its share of the rows, each group from another one on."""
         total = sum(c.count for c in chunks)
-        shares = _shares(chunks, [total * i // len(self.spread.planes) for i in range(1, len(self.spread.planes))])
-        work = {p: share for p, share in zip(self.spread.planes, shares, strict=True) if share}
+        shares = _shares(chunks, [total * i // len(group) for i in range(1, len(group))])
         chip = self.lowering.chip
-        sides: list[Side | None] = [chip.planes[p].side for p in work]
-        for side in dict.fromkeys(sides):
-            together = tuple(p for p in work if chip.planes[p].side == side)
-            grouped = {p: _groups(work[p], chip.mxm.accumulators) for p in together}
-            for turn in range(max(len(groups) for groups in grouped.values())):
-                now = {p: groups[turn] for p, groups in grouped.items() if turn < len(groups)}
-                yield side, self.job(tuple(now), now, tile, weight)
+        work = {
+            p: _turned(share, number) for p, share in zip(group, shares, strict=True) if share and chip.planes[p].side == side
+        }
+        grouped = {p: _groups(share, chip.mxm.accumulators) for p, share in work.items()}
+        for turn in range(max((len(groups) for groups in grouped.values()), default=0)):
+            now = {p: groups[turn] for p, groups in grouped.items() if turn < len(groups)}
+            yield self.job(tuple(now), now, tile, weight)
 
     def job(self, planes: tuple[int, ...], work: dict[int, list[Chunk]], tile: int, weight: Stationary) -> Iterator[None]:
         """All steps over K of one tile column, one a turn; one load for the planes, which are of one side."""
@@ -284,6 +292,11 @@ def _take_turns(queues: list[list[Iterator[None]]]) -> None:
 
 
 _DONE = object()
+
+
+def _turned(chunks: list[Chunk], by: int) -> list[Chunk]:
+    by %= len(chunks)
+    return chunks[by:] + chunks[:by]
 
 
 def _cut(chunk: Chunk, limit: int) -> Iterator[Chunk]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
+from math import prod
 
 from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp
 from compiler.dialects.graph_types import tensor_of
@@ -13,20 +15,32 @@ from isa.errors import ModelFault
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`planes` are the planes (even planes of pairs in the f16 modes) that jobs may use.
-
-    With `split_rows` every plane takes its share of the rows of every weight tile, else a job is all rows of a tile column.
-    """
+    """`groups` are groups of planes (even planes of pairs in the f16 modes): a tile column of weights goes to one group, whose
+    planes share the rows. Groups alternate between the sides."""
 
     mode: str
-    planes: tuple[int, ...]
-    split_rows: bool
+    groups: tuple[tuple[int, ...], ...]
     depth: int
 
+    @property
+    def planes(self) -> int:
+        """Number of planes that work at once."""
+        return sum(len(group) for group in self.groups)
+
+    @property
+    def across_sides(self) -> bool:
+        """Whether every tile of weights is loaded on all sides."""
+        return len(self.groups) == 1
+
     def row_borders(self, rows: int) -> tuple[int, ...]:
-        """First rows of the planes' shares."""
-        count = len(self.planes) if self.split_rows else 1
+        """First rows of as many shares as there are planes. Every plane begins with a share of its own, also where it takes all
+        of them in the end, so that no two planes ask a slice for activations at the same time."""
+        count = max(1, min(self.planes, rows // MIN_SHARE_ROWS)) if len(self.groups) > 1 else self.planes
         return tuple(dict.fromkeys(rows * i // count for i in range(count)))
+
+
+MIN_SHARE_ROWS = 16
+"""Fewer rows than this are not worth a feed of their own (our choice)."""
 
 
 def mode_of(op: MatmulOp) -> str:
@@ -36,32 +50,36 @@ def mode_of(op: MatmulOp) -> str:
 
 
 def plan(op: MatmulOp, chip: Chip) -> Plan:
-    """The cheaper of the two ways to spread a matmul, by cycles of the busiest plane. Raises ModelFault."""
+    """The cheapest way to spread a matmul, by cycles of the busiest plane. Raises ModelFault."""
     mode = mode_of(op)
     if mode not in chip.mxm.modes:
         raise ModelFault(
             f"matmul: chip {chip.name} has no {mode} mode",
             hint=f"it has {', '.join(chip.mxm.modes)}: cast the operands to match",
         )
-    pairs = mode != "i8"
-    planes = tuple(range(0, len(chip.planes), 2 if pairs else 1))
     a, b, result = tensor_of(op.a), tensor_of(op.b), tensor_of(op.result)
-    depth = chip.depth(mode)
-    inner, columns = a.shape[-1], result.shape[-1]
-    batch = 1
-    for size in b.shape[:-2]:
-        batch *= size
-    rows = 1
-    for size in result.shape[:-1]:
-        rows *= size
-    rows //= batch
+    depth, inner = chip.depth(mode), a.shape[-1]
+    batch = prod(b.shape[:-2])
+    rows = prod(result.shape[:-1]) // batch
     steps = -(-inner // depth)
-    tile_columns = -(-columns // chip.lanes) * batch
+    tile_columns = -(-result.shape[-1] // chip.lanes) * batch
     memory = "rram" if chip.rram and isinstance(op.b.owner, (ParamOp, ConstantOp)) else "sram"
     load = -(-min(depth, inner) // weight_rows_per_cycle(chip, memory, b.type))
-    sides = len(mxm_sides(chip))
-    whole = steps * max(-(-tile_columns // len(planes)) * rows, -(-tile_columns // sides) * load)
-    shared = steps * tile_columns * max(-(-rows // len(planes)), load)
-    # On a tie planes that share rows never ask one slice for the same activations at the same time.
-    split_rows = shared < whole or (shared == whole and rows >= len(planes) * load)
-    return Plan(mode, planes, split_rows and rows >= len(planes), depth)
+
+    def cycles(groups: tuple[tuple[int, ...], ...]) -> int:
+        """Of the busiest group: its feeds, or the loads of its side, which the groups of a side share."""
+        a_side = max(1, len(groups) // len(mxm_sides(chip)))
+        feeds = -(-rows // len(groups[0]))
+        return steps * -(-tile_columns // len(groups)) * max(feeds, load * a_side)
+
+    # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
+    ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]
+    return Plan(mode, min(ways, key=lambda groups: (cycles(groups), -len(groups))), depth)
+
+
+def _groupings(mode: str, chip: Chip) -> list[tuple[tuple[int, ...], ...]]:
+    """All planes together; the planes of each side; every plane alone."""
+    planes = range(0, len(chip.planes), 1 if mode == "i8" else 2)
+    sides = [tuple(p for p in planes if chip.planes[p].side == side) for side in mxm_sides(chip)]
+    alone = tuple((p,) for turn in zip_longest(*sides) for p in turn if p is not None)
+    return list(dict.fromkeys([(tuple(planes),), tuple(sides), alone]))

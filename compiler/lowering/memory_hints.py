@@ -43,10 +43,11 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
             hints.setdefault(op.results[0], Hint(inside=inside))
     for op in matmuls:
         spread = plan(op, chip)
-        if spread.split_rows and len(tensor_of(op.b).shape) == 2:
-            borders = spread.row_borders(_rows(op.result))
-            near: list[Side] = [chip.planes[p].side or "w" for p in spread.planes]
-            hints.setdefault(op.a, Hint(borders, tuple(near)))
+        borders = spread.row_borders(_rows(op.result))
+        if len(tensor_of(op.b).shape) == 2 and len(borders) > 1:
+            planes = [p for group in spread.groups for p in group]
+            near: list[Side] = [chip.planes[p].side or "w" for p in planes]
+            hints.setdefault(op.a, Hint(borders, tuple(near[: len(borders)]) if spread.across_sides else ()))
             hints.setdefault(op.result, Hint(borders))
     for op in block.ops if segmented else ():
         for value in op.results:

@@ -21,6 +21,7 @@ import networkx as nx
 from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.stream_demand import StreamDemand
+from compiler.scheduling.traffic import Traffic
 from compiler.scheduling.trip import Buffer, Flow, Group, Write, location_of, touched
 from isa.chip import Chip, Rram, Side
 from isa.errors import Location, ModelFault
@@ -144,12 +145,13 @@ def place(flow: Flow, chip: Chip, scheme: str = "scheduled") -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small.
 
     Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
-    there are. Then the next order is tried; the first one that only crowds the streams is better than none.
+    there are. Then the next order is tried; the first one that only crowds the streams is better than none. First, columns
+    spread over the slices by traffic; where that leaves a trip with none, they are packed into as few as will do.
     """
     fault: ModelFault | None = None
     crowded: Places | None = None
-    for order in _orders(flow, scheme):
-        placement = _Placement(flow, chip, scheme)
+    for order, packed in _attempts(flow, scheme):
+        placement = _Placement(flow, chip, scheme, packed)
         try:
             places = placement.run(order)
         except ModelFault as found:
@@ -162,6 +164,15 @@ def place(flow: Flow, chip: Chip, scheme: str = "scheduled") -> Places:
         assert fault is not None
         raise fault
     return crowded
+
+
+def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[list[Group], bool]]:
+    """Orders, each with whether columns are packed. Columns that spread choose in the order of their freedom: those that most
+    others must keep away from go first."""
+    orders = list(_orders(flow, scheme))
+    graph = _interference(flow)
+    yield sorted(orders[0], key=lambda g: (not _loaded(flow.buffers[g[0]]), -graph.degree(g))), False
+    yield from ((order, True) for order in orders)
 
 
 def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
@@ -209,8 +220,8 @@ class _Choice(NamedTuple):
 
 
 class _Placement:
-    def __init__(self, flow: Flow, chip: Chip, scheme: str) -> None:
-        self.flow, self.chip, self.rram = flow, chip, chip.rram
+    def __init__(self, flow: Flow, chip: Chip, scheme: str, packed: bool) -> None:
+        self.flow, self.chip, self.rram, self.packed = flow, chip, chip.rram, packed
         self.colouring = BankColouring(follows(flow), self.rram) if self.rram and scheme == "scheduled" else None
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
         self.lives = _lives(flow)
@@ -226,6 +237,7 @@ class _Placement:
         that would keep a feed waiting."""
         self.places: Places = {name: {} for name in flow.buffers}
         self.demand = StreamDemand(flow, chip)
+        self.traffic = Traffic(flow, chip)
         self.side_of: dict[Group, Side] = {
             (name, *column): side for name, buffer in flow.buffers.items() for column, side in buffer.sides.items()
         }
@@ -249,7 +261,7 @@ class _Placement:
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
                     base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share)
                     if base is not None:
-                        free.append(_Choice(self.cost(buffer, unit.name, number, contended), number, unit.name, base))
+                        free.append(_Choice(self.cost(group, buffer, unit.name, number, contended), number, unit.name, base))
                 if len(free) >= width:
                     self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
                     return
@@ -261,14 +273,16 @@ class _Placement:
             return self.colouring.neighbours(group)
         return self.rivals.get(group, set())
 
-    def cost(self, buffer: Buffer, unit: str, number: int, contended: Counter[str]) -> tuple[int, ...]:
+    def cost(self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str]) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
         everything else spreads over the slices that have none."""
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
             return (unit not in self.for_loads, -number)
-        return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
+        if self.packed:
+            return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
+        return (contended[unit], self.traffic.at_once(group, unit), number)
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         if group in self.side_of:
@@ -291,6 +305,8 @@ class _Placement:
         if buffer.stripes > 1:
             self.for_loads.update(self.chosen[group])
         self.words_on_side[buffer.memory, side] += words * len(units)
+        if buffer.memory == "sram":
+            self.traffic.add(group, self.chosen[group])
         step = self.word_step if buffer.memory == "rram" else 1
         for i, (unit, base) in enumerate(self.bases(group, buffer, units, words)):
             self.slices[unit].take(base, words, *self.lives[name])

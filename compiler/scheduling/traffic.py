@@ -1,0 +1,51 @@
+"""How busy the SRAM slices are at each stage of a program, as far as placement has gone.
+
+A slice does one read and one write a cycle: columns that are walked at about the same time are better off in different slices.
+Time is the order of trips, for when they run is not known yet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.scheduling.trip import Flow, Gather, Group, Read, ReadBlock, Write, touched
+from isa.chip import Chip
+
+STAGES = 512
+"""Stages into which the trips of a program are divided at most (our choice)."""
+
+
+class Traffic:
+    """Accesses a slice by stage, and those that each column group will add to one."""
+
+    def __init__(self, flow: Flow, chip: Chip) -> None:
+        self.numbers = {unit.name: i for i, unit in enumerate(chip.slices("sram"))}
+        self.trips_a_stage = max(1, -(-len(flow.trips) // STAGES))
+        self.stages = len(flow.trips) // self.trips_a_stage + 1
+        self.busy: NDArray[np.float64] = np.zeros((len(self.numbers), self.stages))
+        self.of: defaultdict[Group, dict[int, float]] = defaultdict(dict)
+        """Accesses to one slice of the group, by stage."""
+        for index, trip in enumerate(flow.trips):
+            stage = index // self.trips_a_stage
+            for node in trip.nodes:
+                if not isinstance(node, (Read, ReadBlock, Gather, Write)):
+                    continue
+                cycles = node.count / flow.buffers[node.buffer].stripes
+                for group in touched(node, flow.buffers):
+                    self.of[group][stage] = self.of[group].get(stage, 0.0) + cycles
+
+    def at_once(self, group: Group, unit: str) -> int:
+        """Accesses of the slice in the stages in which the group is touched, and in those between them."""
+        stages = self.of.get(group)
+        if not stages:
+            return 0
+        return int(self.busy[self.numbers[unit], min(stages) : max(stages) + 1].sum())
+
+    def add(self, group: Group, units: tuple[str, ...]) -> None:
+        """The group lies in these slices now."""
+        for stage, cycles in self.of.get(group, {}).items():
+            for unit in units:
+                self.busy[self.numbers[unit], stage] += cycles

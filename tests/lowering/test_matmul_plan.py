@@ -1,0 +1,38 @@
+"""How products are spread over the planes."""
+
+from __future__ import annotations
+
+import pytest
+
+from compiler.dialects.graph import InputOp, MatmulOp
+from compiler.dialects.graph_shapes import Tensor
+from compiler.lowering.matmul_plan import Plan, plan
+from isa.chip import load_chip
+
+
+def planned(rows: int, inner: int, columns: int, kind: str, chip: str, batch: int = 1) -> Plan:
+    leading = (batch,) if batch > 1 else ()
+    a = InputOp("a", Tensor(kind, (*leading, rows, inner)))  # pyright: ignore[reportArgumentType]
+    b = InputOp("b", Tensor(kind, (*leading, inner, columns)))  # pyright: ignore[reportArgumentType]
+    return plan(MatmulOp(a.result, b.result), load_chip(chip))
+
+
+@pytest.mark.parametrize(
+    ("product", "groups"),
+    [
+        ((128, 768, 320, "i8", "tsp"), ((0, 1, 2, 3),)),
+        ((128, 768, 640, "i8", "tsp"), ((0, 1), (2, 3))),
+        ((128, 768, 1280, "i8", "tsp"), ((0,), (2,), (1,), (3,))),
+        ((128, 64, 128, "i8", "tsp", 12), ((0,), (2,), (1,), (3,))),
+        ((128, 384, 320, "f16", "lpu-rram"), ((0, 2),)),
+        ((128, 384, 640, "f16", "lpu-rram"), ((0,), (2,))),
+        ((1, 576, 1536, "f16", "lpu-rram"), ((0,), (2,))),
+    ],
+)
+def test_the_busiest_plane_decides(product: tuple[int, int, int, str, str], groups: tuple[tuple[int, ...], ...]) -> None:
+    assert planned(*product).groups == groups
+
+
+def test_every_plane_begins_with_rows_of_its_own() -> None:
+    assert planned(128, 768, 1280, "i8", "tsp").row_borders(128) == (0, 32, 64, 96)
+    assert planned(1, 576, 1536, "f16", "lpu-rram").row_borders(1) == (0,)
