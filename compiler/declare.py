@@ -81,8 +81,9 @@ def declare_source(path: Path, chip: Chip, reading: Reading) -> Declared:
 def _calibrate(path: Path, declared: Declared, reading: Reading, chip: Chip) -> None:
     from compiler.dialects.graph_program import inputs
     from compiler.quantisation.calibrate import calibrate
-    from compiler.quantisation.points import points, products
+    from compiler.quantisation.points import points
     from compiler.quantisation.samples import Expected, read_samples, split_samples
+    from compiler.transforms.set_precision import open_products
     from isa.layout import NUMPY_TYPES
 
     samples: list[dict[str, NDArray[Any]]] = []
@@ -96,7 +97,7 @@ def _calibrate(path: Path, declared: Declared, reading: Reading, chip: Chip) -> 
         samples = split_samples(arrays, expected, file)
     elif points(declared.module):
         raise DataFault(
-            f"int8 needs calibration samples: {len(products(declared.module))} float products have no scales",
+            f"int8 needs calibration samples: {len(open_products(declared.module))} float products have no scales",
             Location(str(path)),
             hint="give --calibrate samples.npz with arrays of typical inputs by name, or another --precision",
         )

@@ -45,8 +45,8 @@ class Window:
 def conv2d(x: Tensor, w: Tensor, window: Window, groups: int) -> Tensor:
     """[H, W, C] * [kh, kw, C / groups, N] → [H', W', N]. Raises ModelFault."""
     kind = MATMUL_TYPES.get((x.type, w.type))
-    if kind is None or x.type == "f32":
-        pairs = ", ".join(f"{a}·{b}" for a, b in MATMUL_TYPES if a != "f32")
+    if kind is None:
+        pairs = ", ".join(f"{a}·{b}" for a, b in MATMUL_TYPES)
         raise ModelFault(f"conv2d: no product of {x} and {w}; there are {pairs}", hint="convert an operand with cast")
     if len(x.shape) != 3 or len(w.shape) != 4:
         raise ModelFault(f"conv2d: [H, W, C] and [kh, kw, C / groups, N] are needed, the operands are {x} and {w}")

@@ -15,8 +15,10 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
+from compiler.dialects.graph_spatial import Window
 from compiler.dialects.graph_types import tensor_of
 from compiler.reference import evaluate_operation
+from compiler.reference.spatial import shifted
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.layout import NUMPY_TYPES
@@ -66,6 +68,23 @@ def _rmsnorm(x: Array, gain: Array, eps: float) -> Array:
     return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(eps)) * gain
 
 
+def _conv2d(x: Array, w: Array, window: Window, groups: int) -> Array:
+    """[H, W, C] with [kh, kw, C / groups, N]: one product a kernel position, or elementwise where groups have one channel."""
+    (height, width), (inner, columns) = window.sizes("conv2d", *x.shape[:2]), w.shape[2:]
+    total = np.zeros((height, width, columns), np.float32)
+    for (ky, kx), image in shifted(x, window, height, width, 0):
+        tap = w[ky, kx]
+        if inner == 1:
+            total += np.repeat(image, columns // groups, axis=2) * tap[0] if columns != groups else image * tap[0]
+            continue
+        parts = image.reshape(height * width, groups, inner)
+        kernels = tap.reshape(inner, groups, columns // groups)
+        for g in range(groups):
+            at = slice(g * (columns // groups), (g + 1) * (columns // groups))
+            total[..., at] += (parts[:, g] @ kernels[:, g]).reshape(height, width, -1)
+    return total
+
+
 def _value(op: Operation, x: Sequence[Array], chip: Chip) -> Array:
     """One operation on float32 arrays."""
     match op:
@@ -77,6 +96,8 @@ def _value(op: Operation, x: Sequence[Array], chip: Chip) -> Array:
             return REDUCE[op.fn.data](x[0], axis=tuple(op.axes.get_values()), keepdims=op.keepdims is not None)
         case graph.MatmulOp():
             return x[0] @ (x[1].swapaxes(-1, -2) if op.transpose_b is not None else x[1])
+        case graph.Conv2dOp():
+            return _conv2d(x[0], x[1], op.window, op.groups.value.data)
         case graph.SoftmaxOp():
             return _softmax(x[0])
         case graph.LayerNormOp():

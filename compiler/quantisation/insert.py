@@ -12,9 +12,10 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_types import source_place, tensor_of
-from compiler.quantisation.points import is_known, products
+from compiler.quantisation.points import is_known
 from compiler.quantisation.ranges import LEVELS
 from compiler.transforms.emitter import Emitter
+from compiler.transforms.set_precision import depth_axes, open_products
 from compiler.weights import WeightStore
 from isa.errors import Location, ModelFault
 
@@ -32,14 +33,14 @@ def insert_scales(module: ModuleOp, scales: Mapping[SSAValue, np.float32], weigh
         for use in list(value.uses):
             if not isinstance(use.operation, graph.OutputOp) and use.operation is not quantised.owner:
                 use.operation.operands[use.index] = seen
-    done: dict[tuple[SSAValue, int], SSAValue] = {}
-    for product in products(module):
-        for index, depth_axis in ((0, -1), (1, -1 if product.transpose_b is not None else -2)):
+    done: dict[tuple[SSAValue, tuple[int, ...]], SSAValue] = {}
+    for product in open_products(module):
+        for index, axes in ((0, (-1,)), (1, depth_axes(product))):
             operand = product.operands[index]
             if is_known(operand):
-                if (operand, depth_axis) not in done:
-                    done[operand, depth_axis] = quantised_constant(operand, depth_axis, weights)
-                product.operands[index] = done[operand, depth_axis]
+                if (operand, axes) not in done:
+                    done[operand, axes] = quantised_constant(operand, axes, weights)
+                product.operands[index] = done[operand, axes]
 
 
 def known_array(value: SSAValue, weights: WeightStore) -> tuple[NDArray[Any], str]:
@@ -51,16 +52,16 @@ def known_array(value: SSAValue, weights: WeightStore) -> tuple[NDArray[Any], st
     return owner.array, "constant"
 
 
-def quantised_constant(value: SSAValue, depth_axis: int, weights: WeightStore) -> SSAValue:
-    """dequantize(i8, scale) in place of a known operand, with a scale for each of its rows or columns along the depth."""
+def quantised_constant(value: SSAValue, axes: tuple[int, ...], weights: WeightStore) -> SSAValue:
+    """dequantize(i8, scale) in place of a known operand, with a scale for each row or column that the product keeps. `axes`
+    are those that it sums over; of the others only the two last ones have scales of their own."""
     assert isinstance(value.owner, Operation)
     array, label = known_array(value, weights)
     rank = len(tensor_of(value).shape)
-    axis = depth_axis % rank
-    others = tuple(i for i in range(rank) if i != axis and i < rank - 2)
-    q, scale = quantise_array(array, (axis, *others), label, source_place(value.owner.location))
+    summed = {axis % rank for axis in axes} | set(range(rank - 2))
+    q, scale = quantise_array(array, sorted(summed), label, source_place(value.owner.location))
     emit = Emitter.after(value.owner)
-    stem = f"{label}.i8" + (".rows" if depth_axis == -1 else "")
+    stem = f"{label}.i8" + (".rows" if axes == (-1,) else "")
     integer = emit.tensor(q, stem, weights, 0)
     return emit.add(graph.DequantizeOp(integer, emit.tensor(scale, f"{stem}.scale", weights, SCALE_CONSTANT_BYTES)))
 

@@ -6,17 +6,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
 from compiler.dialects import graph
-from compiler.dialects.graph_program import main_block
-from compiler.dialects.graph_types import tensor_of
+from compiler.transforms.set_precision import open_products
 
 MOVES = (graph.ReshapeOp, graph.TransposeOp, graph.BroadcastOp, graph.PadOp)
 """Movement through which a scale passes unchanged (padding with zeros only)."""
-
-
-def products(module: ModuleOp) -> list[graph.MatmulOp]:
-    """The f32 products that nobody has given a precision."""
-    found = [op for op in main_block(module).ops if isinstance(op, graph.MatmulOp)]
-    return [op for op in found if op.precision is None and tensor_of(op.a).type == "f32"]
 
 
 def is_known(value: SSAValue) -> bool:
@@ -36,8 +29,8 @@ def points(module: ModuleOp) -> list[SSAValue]:
     """The tensors to quantise with a scale from calibration, in program order. Known ones and those that a model has
     quantised itself are not among them."""
     found: dict[SSAValue, None] = {}
-    for product in products(module):
-        for operand in (product.a, product.b):
+    for product in open_products(module):
+        for operand in product.operands:
             source = source_of(operand)
             if not is_known(source) and not isinstance(source.owner, graph.DequantizeOp):
                 found[source] = None

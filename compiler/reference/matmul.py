@@ -6,6 +6,7 @@ modes); steps are added in K order, the first one starting the sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,19 @@ def matmul(a: Array, b: Array, transpose_b: bool, precision: str | None, chip: C
 
 
 def product_f32(a: Array, b: Array, precision: str, chip: Chip) -> Array:
-    """Precision f16: both operands rounded to f16. Precision f32, three passes: h = f16(x), l = f16((x - h) · 2^11);
-    ha·hb + (ha·lb + la·hb) · 2^-11. About 22 bits of each operand count; one that an f16 cannot hold gives infinity or NaN."""
-    ha, hb = cast(a, "f16"), cast(b, "f16")
+    """Precision f16: both operands rounded to f16. Precision f32: three passes."""
     if precision == "f16":
-        return matmul(ha, hb, False, None, chip)
+        return matmul(cast(a, "f16"), cast(b, "f16"), False, None, chip)
+    return three_passes(lambda x, y: matmul(x, y, False, None, chip), a, b)
+
+
+def three_passes(times: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    """An f32 product by f16 ones: h = f16(x), l = f16((x - h) · 2^11); ha·hb + (ha·lb + la·hb) · 2^-11. About 22 bits of each
+    operand count; one that an f16 cannot hold gives infinity or NaN."""
+    ha, hb = cast(a, "f16"), cast(b, "f16")
     la, lb = low_half(a, ha), low_half(b, hb)
-    cross = vector("fadd", matmul(ha, lb, False, None, chip), matmul(la, hb, False, None, chip))
-    return vector("fadd", matmul(ha, hb, False, None, chip), vector("fmul", cross, SPLIT_INVERSE))
+    cross = vector("fadd", times(ha, lb), times(la, hb))
+    return vector("fadd", times(ha, hb), vector("fmul", cross, SPLIT_INVERSE))
 
 
 def low_half(x: Array, high: Array) -> Array:

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from compiler.dialects.graph_spatial import Window
 from compiler.reference.elementwise import binary
-from compiler.reference.matmul import SAFE_I8_TERMS, dot_i8, product, step_depth
+from compiler.reference.matmul import SAFE_I8_TERMS, dot_i8, product, step_depth, three_passes
 from isa.chip import Chip
 
 Array = NDArray[Any]
 
 
-def _shifted(x: Array, window: Window, height: int, width: int, fill: Any) -> Iterator[tuple[tuple[int, int], Array]]:
+def shifted(x: Array, window: Window, height: int, width: int, fill: Any) -> Iterator[tuple[tuple[int, int], Array]]:
     """For each kernel position, rows first, the elements [height, width, C] that it meets."""
     top, left, bottom, right = window.pads
     padded = np.pad(x, ((top, bottom), (left, right), (0, 0)), constant_values=fill)
@@ -35,21 +35,23 @@ def _shifted(x: Array, window: Window, height: int, width: int, fill: Any) -> It
 
 
 def conv2d(x: Array, w: Array, window: Window, groups: int, chip: Chip) -> Array:
-    """x [H, W, C] with w [kh, kw, C / groups, N]: i8·i8 → i32, f16·f16 and f16·i8 → f32."""
+    """x [H, W, C] with w [kh, kw, C / groups, N]: i8·i8 → i32, f16·f16 and f16·i8 → f32, f32·f32 → f32 in three f16 passes."""
+    if x.dtype == np.float32:
+        return three_passes(lambda a, b: conv2d(a, b, window, groups, chip), x, w)
     height, width = window.sizes("conv2d", x.shape[0], x.shape[1])
-    shifted = _shifted(x, window, height, width, 0)
+    images = shifted(x, window, height, width, 0)
     shape = (height, width, w.shape[3])
     safe = x.dtype == np.int8 and w[..., 0].size <= SAFE_I8_TERMS
     if safe and groups == 1:
-        windows = np.stack([image for _, image in shifted], axis=2)
+        windows = np.stack([image for _, image in images], axis=2)
         return dot_i8(windows.reshape(height * width, -1), w.reshape(-1, w.shape[3])).reshape(shape)
     if safe and w.shape[2] == 1:
         repeat = w.shape[3] // x.shape[2]
-        terms = (np.repeat(image, repeat, axis=2) * w[ky, kx, 0].astype(np.int32) for (ky, kx), image in shifted)
+        terms = (np.repeat(image, repeat, axis=2) * w[ky, kx, 0].astype(np.int32) for (ky, kx), image in images)
         return sum(terms, np.zeros(shape, np.int32))
     depth = step_depth(x, w, chip)
     total: Array | None = None
-    for (ky, kx), image in shifted:
+    for (ky, kx), image in images:
         matrix, part = spread_groups(w[ky, kx], groups), image.reshape(height * width, x.shape[2])
         for first in range(0, x.shape[2], depth):
             dot = product(part[:, first : first + depth], matrix[first : first + depth], chip)
@@ -71,4 +73,4 @@ def maxpool2d(x: Array, window: Window) -> Array:
     """The largest element of each window of x [H, W, C]; places outside the image do not take part."""
     height, width = window.sizes("maxpool2d", x.shape[0], x.shape[1])
     low = np.iinfo(x.dtype).min if x.dtype.kind == "i" else -np.inf
-    return reduce(lambda a, b: binary("max", a, b), (image for _, image in _shifted(x, window, height, width, low)))
+    return reduce(lambda a, b: binary("max", a, b), (image for _, image in shifted(x, window, height, width, low)))

@@ -24,10 +24,10 @@ from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import tensor_of
 from compiler.reference.elementwise import HALF, INVERSE_SQRT2, ONE
-from compiler.reference.matmul import SPLIT_INVERSE, SPLIT_SCALE
 from compiler.reference.reductions import mean_factor
 from compiler.transforms.decompose_spatial import decompose_conv2d, decompose_maxpool2d
 from compiler.transforms.emitter import Emitter, replace
+from compiler.transforms.f16_passes import three_passes
 from isa.chip import Chip
 from isa.layout import NUMPY_TYPES
 
@@ -105,13 +105,6 @@ def _rmsnorm(op: graph.RmsNormOp, emit: Emitter) -> SSAValue:
     return emit.cast(emit.binary("mul", scaled, emit.cast(op.gain, "f32")), op.tensor.type)
 
 
-def _split(emit: Emitter, x: SSAValue) -> tuple[SSAValue, SSAValue]:
-    """f16 halves: x is nearly high + low · 2^-11."""
-    high = emit.cast(x, "f16")
-    rest = emit.binary("sub", x, emit.cast(high, "f32"))
-    return high, emit.cast(emit.binary("mul", rest, emit.f32(SPLIT_SCALE)), "f16")
-
-
 def _matmul(op: graph.MatmulOp, emit: Emitter) -> SSAValue:
     def product(a: SSAValue, b: SSAValue) -> SSAValue:
         return emit.add(graph.MatmulOp(a, b, op.transpose_b is not None))
@@ -120,9 +113,7 @@ def _matmul(op: graph.MatmulOp, emit: Emitter) -> SSAValue:
         return product(op.a, emit.cast(op.b, "f16"))
     if op.precision and op.precision.data == "f16":
         return product(emit.cast(op.a, "f16"), emit.cast(op.b, "f16"))
-    (ha, la), (hb, lb) = _split(emit, op.a), _split(emit, op.b)
-    cross = emit.binary("add", product(ha, lb), product(la, hb))
-    return emit.binary("add", product(ha, hb), emit.binary("mul", cross, emit.f32(SPLIT_INVERSE)))
+    return three_passes(emit, product, op.a, op.b)
 
 
 Rule = Callable[[Any, Emitter], SSAValue]

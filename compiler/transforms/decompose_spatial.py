@@ -14,6 +14,7 @@ from compiler.dialects import graph
 from compiler.dialects.graph_spatial import Window
 from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter
+from compiler.transforms.f16_passes import again, three_passes
 from isa.chip import Chip
 from isa.layout import NUMPY_TYPES
 
@@ -22,6 +23,8 @@ def decompose_conv2d(op: graph.Conv2dOp, emit: Emitter, chip: Chip | None) -> SS
     """A sum of products of shifted images with one kernel position each; element by element where groups of integers have one
     channel."""
     x, groups = tensor_of(op.x), op.groups.value.data
+    if x.type == "f32":
+        return three_passes(emit, lambda a, b: _once(op, a, b, emit, chip), op.x, op.w)
     mode = "i8" if x.type == "i8" else "i8f16"
     if mode == "i8f16" and (tensor_of(op.w).type == "f16" or (chip is not None and mode not in chip.mxm.modes)):
         mode = "f16"
@@ -36,6 +39,15 @@ def decompose_conv2d(op: graph.Conv2dOp, emit: Emitter, chip: Chip | None) -> SS
             total = term if total is None else emit.binary("add", total, term)
     assert total is not None
     return total
+
+
+def _once(op: graph.Conv2dOp, a: SSAValue, b: SSAValue, emit: Emitter, chip: Chip | None) -> SSAValue:
+    """The same convolution of other operands, taken apart."""
+    other = again(op, a, b)
+    assert isinstance(other, graph.Conv2dOp)
+    result = decompose_conv2d(other, emit, chip)
+    other.erase()
+    return result
 
 
 def _per_group(emit: Emitter, image: SSAValue, w: SSAValue, groups: int, depth: int) -> Iterator[SSAValue]:

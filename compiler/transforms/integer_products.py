@@ -68,6 +68,8 @@ class _Rules:
         match op:
             case graph.MatmulOp() if op.precision is None:
                 found = self._product(op, emit)
+            case graph.Conv2dOp():
+                found = self._convolution(op, emit)
             case graph.ReshapeOp() | graph.TransposeOp() | graph.BroadcastOp() | graph.SliceOp() | graph.PadOp():
                 found = self._moved(op, emit)
             case graph.GatherOp():
@@ -115,9 +117,9 @@ class _Rules:
         return emit.tensor(array, f"{name}.{self.made}", self.weights, SCALE_CONSTANT_BYTES)
 
     def _moved(self, op: Move, emit: Emitter) -> SSAValue | None:
-        """Move the i8 instead of the f32: one scale holds for all of it."""
+        """Move the integers instead of the f32, where the scale can move with them."""
         inner = op.x.owner
-        if not isinstance(inner, graph.DequantizeOp) or tensor_of(inner.x).type != "i8":
+        if not isinstance(inner, graph.DequantizeOp):
             return None
         scale = self.known(inner.scale)
         if scale is None or (isinstance(op, graph.PadOp) and op.fill != 0):
@@ -127,7 +129,7 @@ class _Rules:
         elif isinstance(op, graph.TransposeOp):
             wide = scale.reshape((1,) * (len(op.tensor.shape) - scale.ndim) + scale.shape)
             scale = np.ascontiguousarray(wide.transpose(op.permutation.get_values()))
-        else:
+        elif not (isinstance(op, graph.ReshapeOp) and scale.shape == op.tensor.shape[-1:] == tensor_of(op.x).shape[-1:]):
             return None
         return emit.add(graph.DequantizeOp(emit.add(_again(op, inner.x)), self._tensor(scale, "step", emit)))
 
@@ -162,6 +164,34 @@ class _Rules:
         total = self._without_zeros(total, op, a, b, zero_a, zero_b, emit)
         scale = (scale_a.astype(np.float64) * scale_b).astype(np.float32)
         return emit.add(graph.DequantizeOp(total, self._tensor(_smallest(scale), f"{_label(b.q)}.step", emit)))
+
+    def _convolution(self, op: graph.Conv2dOp, emit: Emitter) -> SSAValue | None:
+        """One scale for the image, one a column for the kernel. The padding is the zero point of the image."""
+        x, w = self._quantised(op.x), self._quantised(op.w)
+        if x is None or w is None or x.scale.size != 1 or x.zero.size != 1 or w.zero.any():
+            return None
+        columns = w.scale.reshape((1,) * (4 - w.scale.ndim) + w.scale.shape)
+        if columns.shape[:3] != (1, 1, 1):
+            return None
+        image, window, zero = x.q, op.window, int(x.zero.item())
+        pads = window.pads
+        if zero and any(pads):
+            top, left, bottom, right = pads
+            image, pads = emit.add(graph.PadOp(image, [top, left, 0], [bottom, right, 0], zero)), (0, 0, 0, 0)
+        groups = op.groups.value.data
+        total = emit.add(graph.Conv2dOp(image, w.q, window.strides, pads, window.dilations, groups))
+        if zero:
+            total = emit.binary("sub", total, self._kernel_sums(w.q, zero, emit))
+        scale = (x.scale.reshape(()).astype(np.float64) * columns.reshape(-1)).astype(np.float32)
+        return emit.add(graph.DequantizeOp(total, self._tensor(scale, f"{_label(w.q)}.step", emit)))
+
+    def _kernel_sums(self, w: SSAValue, zero: int, emit: Emitter) -> SSAValue:
+        """The sum of each column of a kernel, times the zero point of the image."""
+        known = self.known(w)
+        if known is not None:
+            return self._tensor(_i32(known.astype(np.int64).sum(axis=(0, 1, 2)) * zero), f"{_label(w)}.zero", emit)
+        sums = emit.reduce("sum", w, [0, 1, 2], keepdims=False)
+        return emit.binary("mul", sums, self._constant(np.asarray(zero), emit))
 
     def _without_zeros(
         self, total: SSAValue, op: graph.MatmulOp, a: Quantised, b: Quantised, zero_a: Array, zero_b: Array, emit: Emitter

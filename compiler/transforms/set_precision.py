@@ -24,6 +24,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.reference.evaluate import RULES
 from compiler.transforms.emitter import Emitter, replace
+from compiler.transforms.f16_passes import Product, again, three_passes
 from compiler.weights import WeightStore
 from isa.chip import load_chip
 from isa.errors import ModelFault
@@ -44,58 +45,73 @@ def quantise_columns(w: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.floa
         return np.clip(np.rint(w / scale), -127, 127).astype(np.int8), scale
 
 
-class _Quantiser:
-    """Quantises each weight matrix once for each side that it is multiplied from.
+def open_products(module: ModuleOp) -> list[Product]:
+    """The f32 products that nobody has given a precision, in program order."""
+    found = [op for op in main_block(module).ops if isinstance(op, graph.MatmulOp | graph.Conv2dOp)]
+    decided = [op for op in found if isinstance(op, graph.MatmulOp) and op.precision is not None]
+    return [op for op in found if tensor_of(op.operands[0]).type == "f32" and op not in decided]
 
-    A matrix is a parameter, or what the program computes from parameters alone by moving their elements.
+
+def depth_axes(op: Product) -> tuple[int, ...]:
+    """The axes of the right operand that a product sums over."""
+    if isinstance(op, graph.MatmulOp):
+        return (-1,) if op.transpose_b is not None else (-2,)
+    return (0, 1, 2)
+
+
+class _Quantiser:
+    """Quantises each weight matrix or kernel once for each side that it is multiplied from.
+
+    Weights are a parameter, or what the program computes from parameters alone by moving their elements.
     """
 
-    def __init__(self, weights: WeightStore, operations: list[Operation]) -> None:
+    def __init__(self, weights: WeightStore, module: ModuleOp) -> None:
         self.weights = weights
         self.known: dict[tuple[Operation, bool], tuple[SSAValue, SSAValue]] = {}
         self.names: dict[Operation, str] = {}
-        for op in operations:
+        for op in main_block(module).ops:
             if isinstance(op, graph.ParamOp):
                 self.names[op] = op.label
             elif isinstance(op, MOVES) and all(o.owner in self.names for o in op.operands):
                 self.names[op] = f"{self.names[cast(Operation, op.operands[0].owner)]}.{len(self.names)}"
 
-    def given(self, product: graph.MatmulOp) -> tuple[SSAValue, NDArray[np.float32]] | None:
-        """The i8 operand and its scale row, where the model itself has quantised it: one scale a column, or one for all."""
-        op = product.b.owner
-        if (
-            not isinstance(op, graph.DequantizeOp)
-            or tensor_of(op.x).type != "i8"
-            or not isinstance(op.scale.owner, graph.ConstantOp)
-        ):
+    def quantised(self, product: Product) -> tuple[SSAValue, SSAValue] | None:
+        """The right operand as i8 and its scale row; None where it stays as it is."""
+        right, rank = product.operands[1].owner, 2 if isinstance(product, graph.MatmulOp) else 4
+        if isinstance(right, graph.DequantizeOp):
+            return self._given(product, right)
+        if isinstance(right, Operation) and right in self.names and len(tensor_of(right.results[0]).shape) == rank:
+            return self._of_weights(right, depth_axes(product) == (-1,))
+        return None
+
+    def _given(self, product: Product, op: graph.DequantizeOp) -> tuple[SSAValue, SSAValue] | None:
+        """What the model itself has quantised: with one scale a column of the product, or one for all."""
+        if tensor_of(op.x).type != "i8" or not isinstance(op.scale.owner, graph.ConstantOp):
             return None
-        scale = op.scale.owner.array.astype(np.float32)
-        shape = op.tensor.shape
+        scale, shape = op.scale.owner.array.astype(np.float32), op.tensor.shape
         wide = scale.reshape((1,) * (len(shape) - scale.ndim) + scale.shape)
-        axis = -1 if product.transpose_b is not None else -2
-        if wide.shape[axis] != 1 or (len(shape) > 2 and wide.size != 1):
+        if any(wide.shape[axis] != 1 for axis in depth_axes(product)) or wide.size not in (1, max(wide.shape)):
             return None
-        return op.x, wide.reshape(-1) if wide.size > 1 else wide.reshape(())
+        if isinstance(product, graph.MatmulOp) and len(shape) > 2 and wide.size != 1:
+            return None
+        row = wide.reshape(-1) if wide.size > 1 else wide.reshape(())
+        return op.x, Emitter.after(op).tensor(row, "scale", self.weights, SCALE_CONSTANT_BYTES)
 
-    def is_weight(self, value: SSAValue) -> bool:
-        return value.owner in self.names and len(tensor_of(value).shape) == 2
-
-    def array(self, op: Operation) -> NDArray[Any]:
+    def _array(self, op: Operation) -> NDArray[Any]:
         if isinstance(op, graph.ParamOp):
             return self.weights.get(op.digest.data)
-        operands = [self.array(o.owner) for o in op.operands if isinstance(o.owner, Operation)]
+        operands = [self._array(o.owner) for o in op.operands if isinstance(o.owner, Operation)]
         return RULES[type(op)](op, operands, load_chip("tiny"))
 
-    def quantised(self, matrix: Operation, transposed: bool) -> tuple[SSAValue, SSAValue]:
-        """The i8 matrix and its scale row."""
-        key = (matrix, transposed)
+    def _of_weights(self, op: Operation, transposed: bool) -> tuple[SSAValue, SSAValue]:
+        key = (op, transposed)
         if key not in self.known:
-            w, name = self.array(matrix), self.names[matrix]
+            w, name = self._array(op), self.names[op]
             if not np.isfinite(w.astype(np.float32)).all():
-                raise ModelFault(f"parameter '{name}' is not finite and cannot be quantised", source_place(matrix.location))
-            q, scale = quantise_columns(w.T if transposed else w)
-            q = np.ascontiguousarray(q.T if transposed else q)
-            emit, side = Emitter.after(matrix), ".rows" if transposed else ""
+                raise ModelFault(f"parameter '{name}' is not finite and cannot be quantised", source_place(op.location))
+            q, scale = quantise_columns(w.T if transposed else w.reshape(-1, w.shape[-1]))
+            q = np.ascontiguousarray(q.T if transposed else q.reshape(w.shape))
+            emit, side = Emitter.after(op), ".rows" if transposed else ""
             value = emit.tensor(q, f"{name}.i8{side}", self.weights, 0)
             row = emit.tensor(scale, f"{name}.scale{side}", self.weights, SCALE_CONSTANT_BYTES)
             self.known[key] = (value, row)
@@ -104,7 +120,7 @@ class _Quantiser:
 
 @dataclass(frozen=True)
 class SetPrecisionPass(ModulePass):
-    """f32 products without a precision get one."""
+    """f32 products without a precision get one. Convolutions become f16 ones."""
 
     name = "set-precision"
 
@@ -114,22 +130,23 @@ class SetPrecisionPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.matmul not in CHOICES:
             raise ModelFault(f"set-precision: matmul='{self.matmul}' is none of {', '.join(CHOICES)}")
-        operations = list(main_block(op).ops)
-        quantiser = _Quantiser(weights_of(ctx), operations)
-        for product in operations:
-            if not isinstance(product, graph.MatmulOp) or product.precision or tensor_of(product.a).type != "f32":
-                continue
-            matrix = product.b.owner
-            given = quantiser.given(product) if self.matmul == "i8f16" else None
-            if given is not None:
-                emit = Emitter.before(product)
-                raw = emit.add(graph.MatmulOp(emit.cast(product.a, "f16"), given[0], product.transpose_b is not None))
-                replace(product, emit.binary("mul", raw, emit.tensor(given[1], "scale", weights_of(ctx), SCALE_CONSTANT_BYTES)))
-            elif self.matmul == "i8f16" and isinstance(matrix, Operation) and quantiser.is_weight(product.b):
-                q, scale = quantiser.quantised(matrix, product.transpose_b is not None)
-                emit = Emitter.before(product)
-                raw = emit.add(graph.MatmulOp(emit.cast(product.a, "f16"), q, product.transpose_b is not None))
-                replace(product, emit.binary("mul", raw, scale))
-            else:
+        quantiser = _Quantiser(weights_of(ctx), op)
+        for product in open_products(op):
+            emit = Emitter.before(product)
+            found = quantiser.quantised(product) if self.matmul == "i8f16" else None
+            if found is not None:
+                raw = emit.add(again(product, emit.cast(product.operands[0], "f16"), found[0]))
+                replace(product, emit.binary("mul", raw, found[1]))
+            elif isinstance(product, graph.MatmulOp):
                 chosen = graph.MatmulPrecision.f32 if self.matmul == "f32" else graph.MatmulPrecision.f16
                 product.precision = graph.PrecisionAttr(chosen)
+            else:
+                replace(product, self._convolution(product, emit))
+
+    def _convolution(self, op: graph.Conv2dOp, emit: Emitter) -> SSAValue:
+        def times(a: SSAValue, b: SSAValue) -> SSAValue:
+            return emit.add(again(op, a, b))
+
+        if self.matmul == "f32":
+            return three_passes(emit, times, op.x, op.w)
+        return times(emit.cast(op.x, "f16"), emit.cast(op.w, "f16"))
