@@ -17,6 +17,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from compiler.context import weights_of
 from compiler.dialects import graph
@@ -77,7 +78,9 @@ class _Rules:
             case graph.BinaryOp() if op.fn.data == "add":
                 found = self._bias(op.a, op.b, emit) or self._bias(op.b, op.a, emit)
             case graph.UnaryOp() if op.fn.data == "relu":
-                found = self._relu(op, emit)
+                found = self._relu(op.x, emit)
+            case graph.BinaryOp() if op.fn.data == "max":
+                found = self._larger(op.a, op.b, emit) or self._larger(op.b, op.a, emit)
             case graph.BinaryOp() if op.fn.data == "mul":
                 found = self._scaled(op.a, op.b, emit) or self._scaled(op.b, op.a, emit)
             case graph.BinaryOp() if op.fn.data == "div":
@@ -242,15 +245,27 @@ class _Rules:
         shifted = emit.binary("add", total, self._tensor(whole.astype(np.int32), f"{_label(bias)}.i32", emit))
         return emit.add(graph.DequantizeOp(shifted, self._tensor(scale, f"{_label(bias)}.step", emit)))
 
-    def _relu(self, op: graph.UnaryOp, emit: Emitter) -> SSAValue | None:
-        found = self._sum_of_product(op.x)
+    def _relu(self, x: SSAValue, emit: Emitter) -> SSAValue | None:
+        found = self._sum_of_product(x)
         if found is None or (found[1] <= 0).any():
             return None
         return emit.add(graph.DequantizeOp(emit.unary("relu", found[0]), self._tensor(found[1], "step", emit)))
 
+    def _larger(self, value: SSAValue, limit: SSAValue, emit: Emitter) -> SSAValue | None:
+        """max(x, 0), as a clip at 0 is written."""
+        known = self.known(limit)
+        return None if known is None or known.size != 1 or known.any() else self._relu(value, emit)
+
     def _scaled(self, value: SSAValue, scale: SSAValue, emit: Emitter) -> SSAValue | None:
-        """f32(i8) · known is a dequantize, of the same bits."""
+        """f32(i8) · known is a dequantize, of the same bits; (i32 · s) · known is i32 · (s · known)."""
         op, known = value.owner, self.known(scale)
+        found = self._sum_of_product(value)
+        if found is not None and known is not None:
+            total, step = found
+            if np.broadcast_shapes(known.shape, tensor_of(total).shape) != tensor_of(total).shape:
+                return None
+            product = (step.astype(np.float64) * known).astype(np.float32)
+            return emit.add(graph.DequantizeOp(total, self._tensor(_smallest(product), "step", emit)))
         if not isinstance(op, graph.CastOp) or tensor_of(op.x).type != "i8" or known is None or known.dtype != np.float32:
             return None
         shape = tensor_of(op.x).shape
@@ -279,7 +294,10 @@ class _Rules:
         inner = self._quantised(op.x)
         if inner is not None and not inner.zero.any() and np.array_equal(inner.scale, to) and to.size == 1:
             return inner.q
+        limited = op.x.owner
         op.operands[0] = _unclipped(op.x, to, self)
+        if isinstance(limited, graph.BinaryOp) and not limited.result.uses:
+            Rewriter.erase_op(limited)
         found = self._sum_of_product(op.x)
         if found is None:
             return None

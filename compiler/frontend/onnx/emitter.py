@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
+from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_shapes import Tensor
@@ -21,6 +23,9 @@ from isa.spec import ElementType
 CONSTANT_BYTES = 1 << 10
 """Known tensors up to this size are constants in the IR; larger ones, and all matrices that have a name, are parameters."""
 
+SMALL = 16
+"""A tensor with so many times fewer elements is brought into the order of the other operand, not the other way round."""
+
 
 class OnnxEmitter(GraphEmitter):
     """Values in, values out. Every method raises ModelFault where shapes or types do not fit.
@@ -33,6 +38,7 @@ class OnnxEmitter(GraphEmitter):
         super().__init__()
         self.file, self.weights = file, weights
         self._made: dict[Value, TensorValue] = {}
+        self._laid: dict[tuple[Value, tuple[int, ...]], TensorValue] = {}
         self._names: set[str] = set()
 
     def enter(self, node: Node) -> None:
@@ -52,9 +58,11 @@ class OnnxEmitter(GraphEmitter):
         return self.constant(np.asarray(number).astype(np.dtype(like.kind)))
 
     def tensor(self, value: Value) -> TensorValue:
-        """The value on the chip. Raises ModelFault when it is empty or cannot be there."""
-        if value.chip is not None:
+        """The value on the chip, its axes in order. Raises ModelFault when it is empty or cannot be there."""
+        if value.chip is not None and value.axes is None:
             return value.chip
+        if value not in self._made and value.chip is not None:
+            self._made[value] = self._in_order(value, value.chip)
         if value not in self._made:
             assert value.array is not None
             try:
@@ -63,6 +71,42 @@ class OnnxEmitter(GraphEmitter):
                 raise ModelFault(fault.message) from None
             self._made[value] = self._stored(array, value.name)
         return self._made[value]
+
+    def _in_order(self, value: Value, chip: TensorValue) -> TensorValue:
+        axes = value.axes or ()
+        ordered = self.transpose(chip, tuple(axes.index(axis) for axis in sorted(axes)))
+        return self.reshape(ordered, value.shape)
+
+    def laid(self, value: Value, axes: Sequence[int] | None, rank: int) -> TensorValue:
+        """The value with its axes in another order (`Value.axes`), of a tensor of `rank`; axes before it are of size 1."""
+        if axes is None:
+            return self.tensor(value)
+        if value.axes == tuple(axes) and value.rank == rank:
+            assert value.chip is not None
+            return value.chip
+        shape = (1,) * (rank - value.rank) + value.shape
+        sizes = tuple(shape[axis] for axis in axes)
+        if value.array is None:
+            inner = self.reshape(self.tensor(value), tuple(shape[axis] for axis in sorted(axes)))
+            return self.transpose(inner, tuple(sorted(axes).index(axis) for axis in axes))
+        if (value, sizes) not in self._laid:
+            left = tuple(axis for axis in range(rank) if axis not in axes)
+            array = np.ascontiguousarray(value.array.reshape(shape).transpose(*left, *axes).reshape(sizes))
+            while array.ndim and array.shape[0] == 1:
+                array = array[0]
+            self._laid[value, sizes] = self.tensor(Value(value.kind, array.shape, array=array, name=value.name))
+        return self._laid[value, sizes]
+
+    def elementwise(self, make: Callable[[list[SSAValue]], Operation], operands: Sequence[Value], kind: str) -> Value:
+        """An operation on every element, with broadcasting. Where operands lie in another order, so does the result."""
+        shape = self._common([operand.shape for operand in operands])
+        axes = next((v.axes for v in operands if v.axes is not None and v.shape == shape), None)
+        others = [v for v in operands if v.axes != axes]
+        if any(v.array is None and prod(v.shape) * SMALL > prod(shape) for v in others):
+            axes = None
+        tensors = [self.laid(operand, axes, len(shape)) for operand in operands]
+        result = self.emit(lambda: make([tensor.ssa for tensor in tensors]))
+        return Value(kind, shape, chip=result, axes=axes)
 
     def _stored(self, array: Array, name: str) -> TensorValue:
         if array.nbytes <= CONSTANT_BYTES and not (name and array.ndim > 1):
@@ -88,7 +132,7 @@ class OnnxEmitter(GraphEmitter):
 
     def unary(self, fn: str, x: Value) -> Value:
         """A `graph.unary` function, result like the operand."""
-        return self.value(self.emit(graph.UnaryOp, fn, self.tensor(x).ssa), x.kind)
+        return self.elementwise(lambda v: graph.UnaryOp(fn, v[0]), [x], x.kind)
 
     def binary(self, fn: str, a: Value, b: Value) -> Value:
         """A `graph.binary` function with broadcasting; comparisons give bool. The operands have one element type."""
@@ -96,14 +140,13 @@ class OnnxEmitter(GraphEmitter):
             raise ModelFault(f"element types differ: {a} and {b}")
         if a.kind == "uint8" and fn not in ("max", "min", "lt", "le", "eq"):
             raise ModelFault("uint8 arithmetic is not supported", hint="convert to int32 or float with Cast first")
-        result = self.emit(graph.BinaryOp, fn, self.tensor(a).ssa, self.tensor(b).ssa)
-        return self.value(result, "bool" if fn in ("lt", "le", "eq") else a.kind)
+        kind = "bool" if fn in ("lt", "le", "eq") else a.kind
+        return self.elementwise(lambda v: graph.BinaryOp(fn, v[0], v[1]), [a, b], kind)
 
     def where(self, condition: Value, a: Value, b: Value) -> Value:
         if a.kind != b.kind:
             raise ModelFault(f"element types differ: {a} and {b}")
-        result = self.emit(graph.WhereOp, self.tensor(condition).ssa, self.tensor(a).ssa, self.tensor(b).ssa)
-        return self.value(result, a.kind)
+        return self.elementwise(lambda v: graph.WhereOp(v[0], v[1], v[2]), [condition, a, b], a.kind)
 
     def negate(self, condition: Value) -> Value:
         """not, of a bool."""
@@ -115,7 +158,7 @@ class OnnxEmitter(GraphEmitter):
             return x
         to = chip_type(kind)
         if kind == "bool":
-            return self.negate(self._same_chip_type(self.binary("eq", x, self.scalar(0, x)), "bool"))
+            return self.negate(self.renamed(self.binary("eq", x, self.scalar(0, x)), "bool"))
         wide = self.widened(x)
         if wide.is_float and to[0] == "i":
             wide = self.truncated(wide)
@@ -126,11 +169,13 @@ class OnnxEmitter(GraphEmitter):
         return self._converted(wide, to, kind)
 
     def _converted(self, x: Value, to: ElementType, kind: str) -> Value:
-        tensor = self.tensor(x)
-        return self.value(tensor if tensor.type == to else self.emit(graph.CastOp, tensor.ssa, to), kind)
+        if (chip_type(x.kind) if x.chip is None else x.chip.type) == to:
+            return self.renamed(x, kind)
+        return self.elementwise(lambda v: graph.CastOp(v[0], to), [x], kind)
 
-    def _same_chip_type(self, x: Value, kind: str) -> Value:
-        return self.value(self.tensor(x), kind)
+    def renamed(self, x: Value, kind: str) -> Value:
+        """The integers that the chip holds as an ONNX type of the same chip type."""
+        return Value(kind, x.shape, chip=self.tensor(x) if x.chip is None else x.chip, axes=x.axes)
 
     def widened(self, x: Value) -> Value:
         """A uint8 as the int32 that it stands for; any other value as it is."""
@@ -138,7 +183,7 @@ class OnnxEmitter(GraphEmitter):
             return x
         if x.array is not None:
             return self.constant(x.array.astype(np.int32), x.name)
-        stored = self._converted(self._same_chip_type(x, "int8"), "i32", "int32")
+        stored = self._converted(self.renamed(x, "int8"), "i32", "int32")
         return self.binary("add", stored, self.scalar(UINT8_SHIFT, stored))
 
     def truncated(self, x: Value) -> Value:
@@ -152,8 +197,24 @@ class OnnxEmitter(GraphEmitter):
         """sum, max, min or mean. The result has the type of the operand; sums of narrow types are formed in wide ones."""
         if not axes:
             return x
+        if x.axes is not None and x.chip is not None:
+            places = [x.axes.index(axis % x.rank) for axis in axes if axis % x.rank in x.axes]
+            inner = self.emit(graph.ReduceOp, fn, x.chip.ssa, places, True) if places else x.chip
+            folded = {axis % x.rank for axis in axes}
+            shape = tuple(1 if axis in folded else size for axis, size in enumerate(x.shape))
+            result = self._back(Value(x.kind, shape, chip=inner, axes=x.axes), x.kind)
+            left = [size for axis, size in enumerate(shape) if axis not in folded]
+            return result if keepdims else self.reshaped(result, left)
         result = self.value(self.emit(graph.ReduceOp, fn, self.tensor(x).ssa, axes, keepdims), x.kind)
         return self._back(result, x.kind)
+
+    def narrowed(self, x: Value, kind: str) -> Value:
+        """The result of a product, in the type of its operands (an f16 product is f32)."""
+        return self._back(x, kind)
+
+    def rounded(self, x: Value) -> Value:
+        """A float as the nearest int32."""
+        return self.elementwise(lambda v: graph.CastOp(v[0], "i32"), [x], "int32")
 
     def _back(self, result: Value, kind: str) -> Value:
         """A wide result in the chip type of `kind`."""
@@ -176,16 +237,16 @@ class OnnxEmitter(GraphEmitter):
             raise ModelFault(f"element types differ: {a} and {b}")
         left, right = self.tensor(a), self.tensor(b)
         if len(left.shape) > 2 and len(right.shape) > 2 and left.shape[:-2] != right.shape[:-2]:
-            batch = self._common(left.shape[:-2], right.shape[:-2])
+            batch = self._common([left.shape[:-2], right.shape[:-2]])
             left = super().broadcast(left, (*batch, *left.shape[-2:]))
             right = super().broadcast(right, (*batch, *right.shape[-2:]))
         return self._back(self.value(super().matmul(left, right, transpose_b), a.kind), a.kind)
 
-    def _common(self, a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
+    def _common(self, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         try:
-            return np.broadcast_shapes(tuple(a), tuple(b))
+            return np.broadcast_shapes(*shapes)
         except ValueError:
-            raise ModelFault(f"batch sizes {list(a)} and {list(b)} do not broadcast") from None
+            raise ModelFault(f"shapes do not broadcast: {' and '.join(str(list(shape)) for shape in shapes)}") from None
 
     # Movement
 

@@ -17,7 +17,8 @@ Array = NDArray[Any]
 class Value:
     """A tensor: known now (`array`, in the ONNX element type) or when the program runs (`chip`, see `element_types`).
 
-    `kind` is the ONNX element type by its NumPy name. Empty tensors (an extent of 0) are always known.
+    `kind` is the ONNX element type by its NumPy name. Empty tensors (an extent of 0) are always known. Who wants `chip` asks
+    the emitter's `tensor` for it, which sees to the order of its axes.
     """
 
     kind: str
@@ -26,6 +27,9 @@ class Value:
     chip: TensorValue | None = None
     name: str = ""
     """What a parameter made of it is called."""
+    axes: tuple[int, ...] | None = None
+    """How `chip` lies, where that is not the order of `shape`: which axis of the tensor each of its axes is; axes that are
+    left out have size 1. Convolutions give [height, width, channels] of the one image that they compute."""
 
     @property
     def known(self) -> bool:

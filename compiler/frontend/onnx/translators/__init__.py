@@ -3,6 +3,7 @@
 from compiler.frontend.onnx.registry import TRANSLATORS
 from compiler.frontend.onnx.translators import (
     axis_order,
+    convolution,
     functions,
     indexing,
     logic,
@@ -20,6 +21,7 @@ from compiler.frontend.onnx.translators import (
 
 MODULES = (
     axis_order,
+    convolution,
     functions,
     indexing,
     logic,

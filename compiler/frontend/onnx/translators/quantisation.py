@@ -27,7 +27,7 @@ def dequantized(e: OnnxEmitter, x: Value, scale: Value, zero: Value | None, axis
     whole = stored(e, x)
     if zero is not None and (less := stored_zero(zero)).any():
         whole = e.binary("sub", e.cast(whole, "int32"), along(e, e.constant(less), x, axis))
-    return e.value(e.emit(graph.DequantizeOp, e.tensor(whole).ssa, e.tensor(step).ssa), "float32")
+    return e.elementwise(lambda v: graph.DequantizeOp(v[0], v[1]), [whole, step], "float32")
 
 
 def quantized(e: OnnxEmitter, x: Value, scale: Value, zero: Value, axis: int) -> Value:
@@ -36,17 +36,16 @@ def quantized(e: OnnxEmitter, x: Value, scale: Value, zero: Value, axis: int) ->
     if kind not in TARGETS:
         raise ModelFault(f"the quantised type {kind} is not supported", hint=f"{', '.join(TARGETS)} are")
     if kind == "int8" and not shift.any():
-        return e.value(e.emit(graph.QuantizeOp, e.tensor(x).ssa, e.tensor(step).ssa), kind)
-    ratio = e.binary("div", e.cast(x, "float32"), step)
-    whole = e.value(e.emit(graph.CastOp, e.tensor(ratio).ssa, "i32"), "int32")
+        return e.elementwise(lambda v: graph.QuantizeOp(v[0], v[1]), [x, step], kind)
+    whole = e.rounded(e.binary("div", e.cast(x, "float32"), step))
     if shift.any():
         whole = e.binary("add", whole, along(e, e.constant(shift), x, axis))
     if kind in NARROW:
-        return e.value(e.emit(graph.CastOp, e.tensor(whole).ssa, "i8"), kind)
+        return e.elementwise(lambda v: graph.CastOp(v[0], "i8"), [whole], kind)
     limits = np.iinfo(np.dtype(kind))
     for fn, limit in (("min", limits.max), ("max", limits.min)):
         whole = e.binary(fn, whole, e.constant(np.asarray(limit, np.int32)))
-    return e.value(e.tensor(whole), kind)
+    return e.renamed(whole, kind)
 
 
 def along(e: OnnxEmitter, row: Value, x: Value, axis: int) -> Value:
@@ -72,7 +71,7 @@ def stored_zero(zero: Value) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
 
 def stored(e: OnnxEmitter, x: Value) -> Value:
     """A tensor as the integers that the chip holds."""
-    return e.value(e.tensor(x), "int8" if x.kind in NARROW else "int32")
+    return e.renamed(x, "int8" if x.kind in NARROW else "int32")
 
 
 @translator("DequantizeLinear")
@@ -96,7 +95,7 @@ def matmul_integer(e: OnnxEmitter, call: Call) -> Value:
     a, b = call.input(0), call.input(1)
     one = e.constant(np.ones((), np.float32))
     left, right = dequantized(e, a, one, call.optional(2), -2), dequantized(e, b, one, call.optional(3), -1)
-    return e.value(e.emit(graph.CastOp, e.tensor(e.product(left, right)).ssa, "i32"), "int32")
+    return e.rounded(e.product(left, right))
 
 
 @translator("QLinearMatMul")
