@@ -127,6 +127,14 @@ class _Rules:
         scale = self.known(inner.scale)
         if scale is None or (isinstance(op, graph.PadOp) and op.fill != 0):
             return None
+        found = self._quantised(op.x)
+        if found is not None and found.zero.any():
+            if scale.size != 1 or found.zero.size != 1:
+                return None
+            zero = int(found.zero.item())
+            whole = emit.cast(emit.add(_again(op, found.q, zero)), "i32")
+            less = emit.binary("sub", whole, self._constant(np.asarray(zero), emit))
+            return emit.add(graph.DequantizeOp(less, emit.f32(scale.item())))
         if scale.size == 1:
             scale = scale.reshape(())
         elif isinstance(op, graph.TransposeOp):
@@ -313,8 +321,8 @@ def _ratio(scale: Array, by: Array) -> Array | None:
     return _smallest(ratio) if np.isfinite(ratio).all() else None
 
 
-def _again(op: Move, x: SSAValue) -> Operation:
-    """The same movement of another value."""
+def _again(op: Move, x: SSAValue, fill: int = 0) -> Operation:
+    """The same movement of another value, padded with `fill`."""
     match op:
         case graph.ReshapeOp():
             return graph.ReshapeOp(x, op.tensor.shape)
@@ -323,7 +331,7 @@ def _again(op: Move, x: SSAValue) -> Operation:
         case graph.SliceOp():
             return graph.SliceOp(x, *(part.get_values() for part in (op.offsets, op.sizes, op.strides)))
         case graph.PadOp():
-            return graph.PadOp(x, op.low.get_values(), op.high.get_values())
+            return graph.PadOp(x, op.low.get_values(), op.high.get_values(), fill)
         case graph.BroadcastOp():
             return graph.BroadcastOp(x, op.tensor.shape)
 
