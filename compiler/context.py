@@ -13,25 +13,28 @@ from compiler.dialects.graph import Graph
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.errors import ModelFault
+from isa.program import Program
 
 
 @dataclass
 class LockstepContext(Context):
-    """`weights` has the bytes that digests in the IR stand for. Without a `chip`, passes do only what holds on every chip."""
+    """`weights` has the bytes that digests in the IR stand for. Without a `chip`, passes do only what holds on every chip.
+    `beside` is a program that shares the device: parameters and states of the same name lie where it has them."""
 
     weights: WeightStore = field(default_factory=WeightStore)
     chip: Chip | None = None
+    beside: Program | None = None
 
     def clone(self) -> LockstepContext:
         """A context with the same registrations and the same store, to which arrays are only ever added."""
-        copy = LockstepContext(weights=self.weights, chip=self.chip)
+        copy = LockstepContext(weights=self.weights, chip=self.chip, beside=self.beside)
         copy.__dict__.update(super().clone().__dict__)
         return copy
 
 
-def new_context(weights: WeightStore | None = None, chip: Chip | None = None) -> LockstepContext:
+def new_context(weights: WeightStore | None = None, chip: Chip | None = None, beside: Program | None = None) -> LockstepContext:
     """A context with our dialects loaded."""
-    context = LockstepContext(weights=WeightStore() if weights is None else weights, chip=chip)
+    context = LockstepContext(weights=WeightStore() if weights is None else weights, chip=chip, beside=beside)
     for dialect in (Builtin, Func, Graph, Flow):
         context.load_dialect(dialect)
     return context
@@ -44,6 +47,11 @@ def weights_of(context: Context) -> WeightStore:
 
 def chip_of(context: Context) -> Chip | None:
     return context.chip if isinstance(context, LockstepContext) else None
+
+
+def beside_of(context: Context) -> Program | None:
+    """The program that shares the device with the one that is compiled."""
+    return context.beside if isinstance(context, LockstepContext) else None
 
 
 def require_chip_of(context: Context, needed_by: str) -> Chip:

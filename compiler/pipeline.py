@@ -37,13 +37,17 @@ STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "sched
 """Stages of the flow dialect, each with the pass that leaves it. The stage before them is `graph`."""
 
 
-def compile_graph(module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None) -> Program:
+def compile_graph(
+    module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None, beside: Program | None = None
+) -> Program:
     """A declared graph as a program that the checker has passed. The module is used up.
+
+    With `beside` a program for the same device, which shares its parameters and states (`compiler.scheduling.shared_memory`).
 
     Raises ToolchainError; PromiseFault if the checker finds the program wrong, which is never the model's fault.
     """
     with _collector_paused():
-        module = run_pipeline(module, new_context(weights, chip), passes)
+        module = run_pipeline(module, new_context(weights, chip, beside), passes)
         found = read_schedule(module, chip)
         program = emit(found, weights, chip)
         bound, by = lower_bound(found, chip)

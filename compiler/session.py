@@ -66,16 +66,20 @@ def compile_file(
     return compile_source(path, chip, Reading(precision, shapes or {}), passes)
 
 
-def compile_source(path: Path, chip: Chip, reading: Reading, passes: str | None = None) -> Compiled:
+def compile_source(
+    path: Path, chip: Chip, reading: Reading, passes: str | None = None, beside: Program | None = None
+) -> Compiled:
     """Compile a source file, by the default pipeline or by these passes. The program has passed the checker.
 
-    Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to the chip.
+    With `beside` it is a program for the same device: parameters and states of the same name are the same memory, and
+    `Device.load` takes it. Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to
+    the chip.
     """
     from compiler.pipeline import compile_graph
 
     begun = time.perf_counter()
     declared = declare_source(path, chip, reading)
-    program = compile_graph(declared.module.clone(), declared.weights, chip, passes)
+    program = compile_graph(declared.module.clone(), declared.weights, chip, passes, beside)
     return Compiled(program, declared.module, declared.weights, time.perf_counter() - begun)
 
 

@@ -14,6 +14,7 @@ from isa.errors import DataFault, ScheduleFault, Trap
 from isa.layout import NUMPY_TYPES
 from isa.program import Program, Symbol
 from isa.rram_state import RramState
+from sim.beside import clashes
 from sim.counters import Counters
 from sim.fast import FastMachine
 from sim.memory import Memory
@@ -49,6 +50,7 @@ class Device:
         if faults:
             raise ScheduleFault(faults[0], notes=tuple(faults[1:]))
         self.program = program
+        """The program that runs where none is named."""
         self.machine: Machine = machine
         self.memory = Memory(program.chip)
         if rram is not None:
@@ -57,10 +59,33 @@ class Device:
         for symbol in program.symbols:
             if symbol.role in ("param", "state"):
                 self.memory.keep(symbol)
-        self._fast = FastMachine(program, self.memory) if machine == "fast" else None
+        self._machines = {id(program): self._machine_for(program)}
 
-    def _named(self, role: str) -> dict[str, Symbol]:
-        return {s.name: s for s in self.program.symbols if s.role == role}
+    def load(self, program: Program) -> None:
+        """A further program beside the first: one that was compiled so (`compiler.scheduling.shared_memory`).
+
+        What both have keeps its value. Raises ScheduleFault where the programs are not for one chip or would destroy what
+        the other keeps in memory, DataFault on a device whose RRAM has been programmed: that holds one program.
+        """
+        if self.memory.rram:
+            raise DataFault("a device with programmed RRAM holds one program", hint="leave the device out")
+        faults = [violation.message for violation in check_images(program)]
+        if program.chip != self.program.chip:
+            faults.append(f"a program for {program.chip.name} beside one for {self.program.chip.name}")
+        faults = faults or clashes(self.memory, self.program, program)
+        if faults:
+            raise ScheduleFault(faults[0], notes=tuple(faults[1:]), hint="compile it with --beside the first program")
+        self.memory.lay_images(program, again=False)
+        for symbol in program.symbols:
+            if symbol.role in ("param", "state"):
+                self.memory.keep(symbol)
+        self._machines[id(program)] = self._machine_for(program)
+
+    def _machine_for(self, program: Program) -> FastMachine | None:
+        return FastMachine(program, self.memory) if self.machine == "fast" else None
+
+    def _named(self, role: str, program: Program | None = None) -> dict[str, Symbol]:
+        return {s.name: s for s in (program or self.program).symbols if s.role == role}
 
     def write(self, name: str, array: NDArray[Any]) -> None:
         """Put a parameter or state into memory. Raises DataFault."""
@@ -86,31 +111,39 @@ class Device:
             raise DataFault(f"the program has no tensor '{name}'", hint=f"it has {names}")
         return self.memory.get(symbol)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]] | None = None, upsets: Sequence[Upset] = ()) -> Result:
-        """Run the program once, with bits that flip meanwhile (`sim/upsets.py`).
+    def run(
+        self,
+        inputs: Mapping[str, NDArray[Any]] | None = None,
+        upsets: Sequence[Upset] = (),
+        program: Program | None = None,
+    ) -> Result:
+        """Run the program, or another one that has been loaded, once, with bits that flip meanwhile (`sim/upsets.py`).
 
         Raises DataFault for wrong inputs (all problems at once) and MachineTrap; what is in memory after a trap is undefined.
         """
         given = dict(inputs or {})
-        self._check(given)
+        program = program or self.program
+        if id(program) not in self._machines:
+            raise DataFault("this program has not been loaded into the device", hint="Device.load(program)")
+        self._check(given, program)
         self.memory.begin_run()
-        for name, symbol in self._named("input").items():
+        for name, symbol in self._named("input", program).items():
             self.memory.put(symbol, given[name])
-        counters = self._counted_run(upsets)
-        outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output").items()}
+        counters = self._counted_run(program, upsets)
+        outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output", program).items()}
         if upsets:
-            outputs = self._outputs_with(upsets)
+            outputs = self._outputs_with(program, upsets)
         return Result(counters.cycles, outputs, counters)
 
-    def _outputs_with(self, upsets: Sequence[Upset]) -> dict[str, NDArray[Any]]:
+    def _outputs_with(self, program: Program, upsets: Sequence[Upset]) -> dict[str, NDArray[Any]]:
         """Outputs as the host decodes them. Raises Trap where a word that flipped since is past correction."""
-        timeline = UpsetTimeline(self.program)
-        words = named_words(self.program, "output")
+        timeline = UpsetTimeline(program)
+        words = named_words(program, "output")
         masks: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
         for place, wrong in timeline.settle(upsets).left.items():
             if place not in words:
                 continue
-            found = decoded(wrong, self.program.chip.lanes, timeline.code)
+            found = decoded(wrong, program.chip.lanes, timeline.code)
             if found.refused >= 0:
                 where = f"output '{words[place]}', word {place[1]} of {place[0]}"
                 raise Trap(f"{where}: superlane {found.refused} has more wrong bits than its code can correct")
@@ -118,19 +151,19 @@ class Device:
                 masks.append((self.memory.unit_words(place[0])[place[1]], found.mask))
         for word, mask in masks:
             word ^= mask
-        outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output").items()}
+        outputs = {name: self.memory.get(symbol) for name, symbol in self._named("output", program).items()}
         for word, mask in masks:
             word ^= mask
         return outputs
 
-    def _counted_run(self, upsets: Sequence[Upset]) -> Counters:
+    def _counted_run(self, program: Program, upsets: Sequence[Upset]) -> Counters:
         """What the machine counts, and the code of the device's RRAM."""
         rram = self.memory.rram
         if rram is None:
-            return self._machine_run(upsets)
+            return self._machine_run(program, upsets)
         rram.begin_run()
         try:
-            counters = self._machine_run(upsets)
+            counters = self._machine_run(program, upsets)
         except MachineTrap as trap:
             rram.end_run(trap.cycle)
             raise
@@ -139,15 +172,16 @@ class Device:
             getattr(counters, outcome).update(getattr(found, outcome))
         return counters
 
-    def _machine_run(self, upsets: Sequence[Upset]) -> Counters:
-        if self._fast is not None:
-            return self._fast.run(upsets)
-        machine = ReferenceMachine(self.program, self.memory, upsets)
+    def _machine_run(self, program: Program, upsets: Sequence[Upset]) -> Counters:
+        fast = self._machines[id(program)]
+        if fast is not None:
+            return fast.run(upsets)
+        machine = ReferenceMachine(program, self.memory, upsets)
         machine.run()
         return machine.counters
 
-    def _check(self, given: Mapping[str, NDArray[Any]]) -> None:
-        wanted = self._named("input")
+    def _check(self, given: Mapping[str, NDArray[Any]], program: Program) -> None:
+        wanted = self._named("input", program)
         problems = [f"input '{name}' is missing: it is {_described(s)}" for name, s in wanted.items() if name not in given]
         problems += [f"there is no input '{name}'" for name in given if name not in wanted]
         checked = ((wanted[name], array) for name, array in given.items() if name in wanted)

@@ -54,13 +54,18 @@ class Memory:
         self.unit_words(unit)
         return self.written[unit]
 
-    def lay_images(self, program: Program) -> None:
-        """Write the images of a program; they stay from run to run. A device has those of its RRAM already."""
+    def lay_images(self, program: Program, again: bool = True) -> None:
+        """Write the images of a program; they stay from run to run. A device has those of its RRAM already.
+
+        Without `again` words that have a lasting value keep it: a second program shares them.
+        """
         for image in program.images:
             if self.rram and self.chip.units[image.unit].kind == "rram":
                 continue
             place = slice(image.base, image.base + len(image.data))
-            self.unit_words(image.unit)[place] = image.data
+            words = self.unit_words(image.unit)[place]
+            new = np.ones(len(words), np.bool_) if again else ~self._kept[image.unit][place]
+            words[new] = image.data[new]
             self.written[image.unit][place] = True
             self._kept[image.unit][place] = True
 
@@ -83,6 +88,11 @@ class Memory:
         for piece in symbol.pieces:
             self.unit_written(piece.unit)[addresses(piece)] = True
             self._kept[piece.unit][addresses(piece)] = True
+
+    def kept(self, unit: str) -> Flags:
+        """Which words of a slice keep their value from run to run."""
+        self.unit_words(unit)
+        return self._kept[unit]
 
     def get(self, symbol: Symbol) -> NDArray[Any]:
         """The tensor as it lies in memory. Raises DataFault where a word of it was never written."""

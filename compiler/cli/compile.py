@@ -29,6 +29,12 @@ def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
 @click.option("-o", "output", metavar="FILE", type=click.Path(path_type=Path), help="Where to write [SRC.lbin in this folder].")
 @compile_options
+@click.option(
+    "--beside",
+    metavar="P.lbin",
+    type=click.Path(path_type=Path),
+    help="A program of the same device: parameters and states of the same name are shared.",
+)
 @click.option("--emit", type=click.Choice(STAGES), help="Print this stage (or write it to -o) instead of a program file.")
 @click.option("--report", metavar="R.json", type=click.Path(path_type=Path), help="Write what bounds the program, and when.")
 @click.option("--print-pipeline", is_flag=True, is_eager=True, expose_value=False, callback=_print_pipeline, help="And exit.")
@@ -39,6 +45,7 @@ def compile_command(
     chip: str,
     reading: Reading,
     passes: str | None,
+    beside: Path | None,
     emit: str | None,
     report: Path | None,
     as_json: bool,
@@ -58,11 +65,12 @@ def compile_command(
     from compiler.cli.output_files import require_file, write_file
     from compiler.cli.progress import working
     from compiler.cli.report import program_report
-    from compiler.session import compile_source, performance
+    from compiler.session import compile_source, performance, read_program
     from isa.chip import load_chip
     from isa.container import program_bytes
 
     target = load_chip(chip)
+    first = read_program(beside) if beside else None
     if emit and as_json:
         raise click.UsageError("--emit prints a stage, --json an object: choose one")
     if emit in IR_STAGES and report:
@@ -78,7 +86,7 @@ def compile_command(
         _emit(text, output)
         return
     with working("compiling"):
-        compiled = compile_source(source, target, reading, passes)
+        compiled = compile_source(source, target, reading, passes, first)
     program = compiled.program
     values = performance(program) | {"compile_seconds": compiled.seconds, "chip": target.name}
     values |= {"operations": len(program.operations), "facts": program.facts}

@@ -20,6 +20,7 @@ import networkx as nx
 
 from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.placed import Place, Places
+from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
 from compiler.scheduling.trip import Buffer, Flow, Group, Write, location_of, touched
@@ -49,17 +50,21 @@ class _Allocation:
 class _Slice:
     """Allocations of one memory slice."""
 
-    def __init__(self, words: int) -> None:
-        self.words = words
+    def __init__(self, words: int, touched: int = 0) -> None:
+        """`touched`: words that another program of the device may write."""
+        self.words, self.touched = words, touched
         self.used = 0
         self.allocations: list[_Allocation] = []
 
-    def find(self, words: int, first_trip: int, last_trip: int, share: bool) -> int | None:
-        """Lowest free base, or None. Without `share` the words of buffers that are already dead stay taken."""
+    def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
+        """Lowest free base, or None. Without `share` the words of buffers that are already dead stay taken; what `stays` from
+        run to run keeps out of the reach of other programs."""
+        low = self.touched if stays else 0
         if not share:
-            return self.used if self.used + words <= self.words else None
+            base = max(self.used, low)
+            return base if base + words <= self.words else None
         alive = [a for a in self.allocations if a.first_trip <= last_trip and first_trip <= a.last_trip]
-        base = 0
+        base = low
         for a in sorted(alive, key=lambda a: a.base):
             if base + words <= a.base:
                 break
@@ -79,7 +84,7 @@ class _BankedSlice(_Slice):
         self.rram = rram
         self.filled = [0] * rram.banks
 
-    def find(self, words: int, first_trip: int, last_trip: int, share: bool) -> int | None:
+    def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
         bank = min(range(self.rram.banks), key=lambda bank: (self.filled[bank], bank))
         row = self.filled[bank]
         return bank + row * self.rram.banks if row + words <= self.rram.bank_words else None
@@ -141,8 +146,10 @@ class NoRoomFault(ModelFault):
     """A buffer that found no place, in whatever order the buffers chose."""
 
 
-def place(flow: Flow, chip: Chip, scheme: str = "scheduled") -> Places:
+def place(flow: Flow, chip: Chip, scheme: str = "scheduled", residents: Residents | None = None) -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small.
+
+    `residents` are those of a program that shares the device (`shared_memory`).
 
     Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
     there are. Then the next order is tried; the first one that only crowds the streams is better than none. First, columns
@@ -151,7 +158,7 @@ def place(flow: Flow, chip: Chip, scheme: str = "scheduled") -> Places:
     fault: ModelFault | None = None
     crowded: Places | None = None
     for order, packed in _attempts(flow, scheme):
-        placement = _Placement(flow, chip, scheme, packed)
+        placement = _Placement(flow, chip, scheme, packed, residents)
         try:
             places = placement.run(order)
         except ModelFault as found:
@@ -220,7 +227,7 @@ class _Choice(NamedTuple):
 
 
 class _Placement:
-    def __init__(self, flow: Flow, chip: Chip, scheme: str, packed: bool) -> None:
+    def __init__(self, flow: Flow, chip: Chip, scheme: str, packed: bool, residents: Residents | None) -> None:
         self.flow, self.chip, self.rram, self.packed = flow, chip, chip.rram, packed
         self.colouring = BankColouring(follows(flow), self.rram) if self.rram and scheme == "scheduled" else None
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
@@ -242,9 +249,32 @@ class _Placement:
             (name, *column): side for name, buffer in flow.buffers.items() for column, side in buffer.sides.items()
         }
         self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
+        if residents:
+            self.move_in(residents)
+
+    def move_in(self, residents: Residents) -> None:
+        """Beside another program: keep off its words, and take the places of what is shared."""
+        end = len(self.flow.trips)
+        for unit, words in self.slices.items():
+            words.touched = residents.touched.get(unit, 0)
+            for first, last in residents.kept.get(unit, ()):
+                words.take(first, last - first, 0, end)
+        for name, buffer in self.flow.buffers.items():
+            places = shared_places(buffer, residents)
+            for (segment, _, tile, _), place in (places or {}).items():
+                group = (name, segment, tile)
+                side = self.chip.units[place.unit].side
+                if side is None or self.side_of.get(group, side) != side:
+                    raise ModelFault(f"'{name}' cannot be shared: the programs want it on different sides of the chip")
+                self.side_of[group] = side
+                self.chosen[group] = (*self.chosen.get(group, ()), place.unit)
+                if buffer.stripes > 1:
+                    self.for_loads.add(place.unit)
+                self.slices[place.unit].take(place.base, buffer.words_per_place(segment), 0, end)
+            self.places[name] = places or {}
 
     def run(self, order: list[Group]) -> Places:
-        for group in order:
+        for group in (g for g in order if g not in self.chosen):
             self.place_group(group, self.flow.buffers[group[0]])
         return self.places
 
@@ -254,12 +284,13 @@ class _Placement:
         words = buffer.words_per_place(segment)
         forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
         life = self.lives[name]
+        stays = buffer.role in ("param", "state", "constant")
         for share in (False, True):
             for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
                 contended = Counter(u for other in self.together(group, buffer) for u in self.chosen.get(other, ()))
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
-                    base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share)
+                    base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share, stays)
                     if base is not None:
                         free.append(_Choice(self.cost(group, buffer, unit.name, number, contended), number, unit.name, base))
                 if len(free) >= width:

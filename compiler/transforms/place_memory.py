@@ -12,18 +12,19 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from compiler.context import require_chip_of
+from compiler.context import beside_of, require_chip_of
 from compiler.dialects.flow_reader import flow_of, program_in
 from compiler.dialects.flow_writer import drop_schedule, replace_trips, set_places
 from compiler.scheduling.bank_rhythm import in_rhythm
 from compiler.scheduling.chip_fit import require_chip
 from compiler.scheduling.placement import SCHEMES, place
+from compiler.scheduling.shared_memory import residents_of
 from isa.errors import ModelFault
 
 
 @dataclass(frozen=True)
 class PlaceMemoryPass(ModulePass):
-    """Buffers get places.
+    """Buffers get places; beside those of another program, where the context has one.
 
     `scheme` says how weights lie over the banks of RRAM (`compiler.scheduling.placement.SCHEMES`).
     """
@@ -40,6 +41,7 @@ class PlaceMemoryPass(ModulePass):
         drop_schedule(program)
         if self.scheme not in SCHEMES:
             raise ModelFault(f"{self.name}: there is no scheme '{self.scheme}'", hint=f"schemes are {', '.join(SCHEMES)}")
-        places = place(flow, chip, self.scheme)
+        beside = beside_of(ctx)
+        places = place(flow, chip, self.scheme, residents_of(beside) if beside else None)
         set_places(program, flow, places)
         replace_trips(program, flow, in_rhythm(flow, places, chip))

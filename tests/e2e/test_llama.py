@@ -12,8 +12,9 @@ import pytest
 
 from compiler.declare import Reading
 from compiler.frontend import Settings
-from compiler.session import Compiled, compile_source, run_and_compare
+from compiler.session import Compiled, Device, compile_source, run_and_compare
 from isa.chip import load_chip
+from isa.errors import DataFault, ScheduleFault
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from measure.llama import Llama
@@ -63,3 +64,29 @@ def test_prefill_is_decode_of_many_tokens(compiled: Callable[..., Compiled], mod
     results = run_and_compare(compiled("f16", ROWS=3), calls(TOKENS, rows=3), ["fast"])
     expected = Llama(model)(TOKENS)[2::3]
     np.testing.assert_allclose(np.concatenate([r.outputs["logits"] for r in results]), expected, atol=0.04)
+
+
+def test_prefill_and_decode_share_a_device(tiny_llama: ModuleType, model: Path) -> None:
+    """Prefill of a bucket, then decode token by token on the same keys and values, as if all had been decoded."""
+
+    def reading(rows: int) -> Reading:
+        return Reading("f16", settings=Settings(tiny_llama.CONSTANTS | {"ROWS": rows}, {"model.gguf": model}))
+
+    chip = load_chip("lpu-rram")
+    decode = compile_source(tiny_llama.DECODER, chip, reading(1))
+    prefill = compile_source(tiny_llama.DECODER, chip, reading(4), beside=decode.program)
+    device = Device(decode.program)
+    device.load(prefill.program)
+    found = [device.run(given, prefill.program) for given in calls(TOKENS[:4], rows=4)]
+    found += [device.run(given) for given in calls(TOKENS)[4:]]
+    expected = Llama(model)(TOKENS)[3:]
+    np.testing.assert_allclose(np.concatenate([r.outputs["logits"] for r in found]), expected, atol=0.04)
+    # The same weights are in memory once: only constants and what prefill alone needs comes on top.
+    assert {s.name: s.pieces for s in prefill.program.symbols if s.role == "state"} == {
+        s.name: s.pieces for s in decode.program.symbols if s.role == "state"
+    }
+    with pytest.raises(DataFault, match="has not been loaded"):
+        Device(decode.program).run(calls(TOKENS)[0], prefill.program)
+    alone = compile_source(tiny_llama.DECODER, chip, reading(4))
+    with pytest.raises(ScheduleFault):
+        Device(decode.program).load(alone.program)
