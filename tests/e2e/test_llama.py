@@ -77,7 +77,7 @@ def test_prefill_and_decode_share_a_device(tiny_llama: ModuleType, model: Path) 
     prefill = compile_source(tiny_llama.DECODER, chip, reading(4), beside=decode.program)
     device = Device(decode.program)
     device.load(prefill.program)
-    found = [device.run(given, prefill.program) for given in calls(TOKENS[:4], rows=4)]
+    found = [device.run(given, program=prefill.program) for given in calls(TOKENS[:4], rows=4)]
     found += [device.run(given) for given in calls(TOKENS)[4:]]
     expected = Llama(model)(TOKENS)[3:]
     np.testing.assert_allclose(np.concatenate([r.outputs["logits"] for r in found]), expected, atol=0.04)
@@ -86,7 +86,7 @@ def test_prefill_and_decode_share_a_device(tiny_llama: ModuleType, model: Path) 
         s.name: s.pieces for s in decode.program.symbols if s.role == "state"
     }
     with pytest.raises(DataFault, match="has not been loaded"):
-        Device(decode.program).run(calls(TOKENS)[0], prefill.program)
+        Device(decode.program).run(calls(TOKENS)[0], program=prefill.program)
     alone = compile_source(tiny_llama.DECODER, chip, reading(4))
     with pytest.raises(ScheduleFault):
         Device(decode.program).load(alone.program)
