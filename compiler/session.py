@@ -1,5 +1,6 @@
 """The library door: compile a source file, run the program, compare it with the reference evaluation.
 
+session = Session("model.onnx"); outputs = session.run(None, {"x": x}); session.cycles
 compiled = compile_file(Path("model.lks"), load_chip("lpu-rram"))
 result = Device(compiled.program).run({"x": x})             # arrays in and out by name, states live on
 results = run_and_compare(compiled, [{"x": x}], ["fast"])   # raises PromiseFault unless cycles and bits are as promised
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 
 from compiler.declare import Precision, Reading, declare_source
 from isa.asm import read_assembly
-from isa.chip import Chip
+from isa.chip import Chip, load_chip
 from isa.container import load_program
-from isa.errors import PromiseFault
+from isa.errors import DataFault, PromiseFault
 from isa.program import Program
 from isa.timing import program_cycles
 from sim.device import Device, Machine, Result
@@ -28,10 +29,22 @@ from sim.device import Device, Machine, Result
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
 
+    from compiler.interface import Argument
+    from compiler.quantisation.ranges import Method
     from compiler.weights import WeightStore
     from sim.energy import EnergyReport
 
-__all__ = ["Compiled", "Device", "Machine", "PromiseFault", "Result", "compile_file", "performance", "run_and_compare"]
+__all__ = [
+    "Compiled",
+    "Device",
+    "Machine",
+    "PromiseFault",
+    "Result",
+    "Session",
+    "compile_file",
+    "performance",
+    "run_and_compare",
+]
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -75,12 +88,91 @@ def compile_source(
     `Device.load` takes it. Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to
     the chip.
     """
+    from compiler.interface import FACT, fact_of
     from compiler.pipeline import compile_graph
 
     begun = time.perf_counter()
     declared = declare_source(path, chip, reading)
     program = compile_graph(declared.module.clone(), declared.weights, chip, passes, beside)
+    if declared.inputs or declared.outputs:
+        program.facts[FACT] = fact_of(declared.inputs, declared.outputs)
     return Compiled(program, declared.module, declared.weights, time.perf_counter() - begun)
+
+
+def program_of(
+    path: Path, chip: Chip, reading: Reading, passes: str | None = None, beside: Program | None = None, *, use_cache: bool = True
+) -> tuple[Program, bool]:
+    """The program of a source file, and whether it was compiled before (`compiler.cache`). Raises ToolchainError."""
+    from compiler import cache
+
+    key = cache.key_of(path, chip, reading, passes) if use_cache and beside is None else None
+    found = cache.find(key)
+    if found is not None:
+        return found, True
+    program = compile_source(path, chip, reading, passes, beside).program
+    cache.keep(key, program)
+    return program, False
+
+
+class Session:
+    """A model on a chip, shaped like onnxruntime's:
+
+    session = Session("model.onnx", chip="lpu-rram", precision="f16", shapes={"batch": 1})
+    outputs = session.run(None, {"input": x})
+    session.cycles
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        chip: str | Chip = "lpu-rram",
+        *,
+        precision: Precision = "f32",
+        shapes: Mapping[str, int | Sequence[int]] | None = None,
+        samples: str | Path | Mapping[str, Array] | None = None,
+        calibration: Method = "mse",
+        machine: Machine = "fast",
+        use_cache: bool = True,
+    ) -> None:
+        """`model` is a source file (.onnx, .lks), compiled now or taken from the cache, or a program (.lbin, .lasm), which has
+        its chip and precision in it. `samples` is for the precision int8. Raises ToolchainError."""
+        from compiler.interface import interface_of
+
+        path = Path(model)
+        if path.suffix in (".lbin", ".lasm"):
+            self.program = read_program(path)
+        else:
+            target = load_chip(chip) if isinstance(chip, str) else chip
+            sizes = {name: (size,) if isinstance(size, int) else tuple(size) for name, size in (shapes or {}).items()}
+            reading = Reading(precision, sizes, Path(samples) if isinstance(samples, str) else samples, calibration)
+            self.program, _ = program_of(path, target, reading, use_cache=use_cache)
+        self._interface = interface_of(self.program)
+        self._device = Device(self.program, machine)
+        self.last: Result | None = None
+        """What the last run gave: cycles, outputs as the chip holds them, counters."""
+
+    def get_inputs(self) -> list[Argument]:
+        """`name`, `shape` and `type` of each input."""
+        return list(self._interface.inputs)
+
+    def get_outputs(self) -> list[Argument]:
+        """`name`, `shape` and `type` of each output."""
+        return list(self._interface.outputs)
+
+    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, Array]) -> list[Array]:
+        """The outputs of these names, or all, in order. States live from call to call. Raises DataFault and MachineTrap."""
+        known = [argument.name for argument in self._interface.outputs]
+        unknown = [name for name in output_names or () if name not in known]
+        if unknown:
+            raise DataFault(f"there is no output '{unknown[0]}'", hint=f"the model has {', '.join(known) or 'none'}")
+        self.last = self._device.run(self._interface.to_program(feed))
+        outputs = self._interface.from_program(self.last.outputs)
+        return [outputs[name] for name in output_names or known]
+
+    @property
+    def cycles(self) -> int:
+        """Of one run: exact, and the same for every input."""
+        return predicted_cycles(self.program) if self.last is None else self.last.cycles
 
 
 def predicted_cycles(program: Program) -> int:

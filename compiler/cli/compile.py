@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 )
 @click.option("--emit", type=click.Choice(STAGES), help="Print this stage (or write it to -o) instead of a program file.")
 @click.option("--report", metavar="R.json", type=click.Path(path_type=Path), help="Write what bounds the program, and when.")
+@click.option("--no-cache", is_flag=True, help="Compile an ONNX model anew, even if it was compiled before.")
 @click.option("--print-pipeline", is_flag=True, is_eager=True, expose_value=False, callback=_print_pipeline, help="And exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def compile_command(
@@ -48,6 +50,7 @@ def compile_command(
     beside: Path | None,
     emit: str | None,
     report: Path | None,
+    no_cache: bool,
     as_json: bool,
 ) -> None:
     """Compile a tensor program or an ONNX model. Its exact latency is known, and every rule of the chip proved, before it runs.
@@ -59,13 +62,15 @@ def compile_command(
     lockstep compile model.onnx --precision int8 --calibrate samples.npz
     lockstep compile model.lks --emit graph | lockstep opt -p canonicalize-graph
 
+    Programs of ONNX models are kept in ~/.cache/lockstep: LOCKSTEP_CACHE is another folder, or off.
+
     --emit graph is the graph as declared or, with --passes, after those of them that work on the graph.
     """
     from compiler.cli import measures
     from compiler.cli.output_files import require_file, write_file
     from compiler.cli.progress import working
     from compiler.cli.report import program_report
-    from compiler.session import compile_source, performance, read_program
+    from compiler.session import performance, program_of, read_program
     from isa.chip import load_chip
     from isa.container import program_bytes
 
@@ -86,9 +91,10 @@ def compile_command(
         _emit(text, output)
         return
     with working("compiling"):
-        compiled = compile_source(source, target, reading, passes, first)
-    program = compiled.program
-    values = performance(program) | {"compile_seconds": compiled.seconds, "chip": target.name}
+        begun = time.perf_counter()
+        program, cached = program_of(source, target, reading, passes, first, use_cache=not no_cache)
+        seconds = time.perf_counter() - begun
+    values = performance(program) | {"compile_seconds": seconds, "cached": cached, "chip": target.name}
     values |= {"operations": len(program.operations), "facts": program.facts}
     if report:
         measures.write_json(report, values | program_report(program))
@@ -105,7 +111,8 @@ def compile_command(
         return
     click.echo(measures.describe_cycles(values))
     click.echo(measures.describe_energy(values))
-    click.echo(f"{output}: {len(program.operations):,} operations, {len(data):,} bytes, compiled in {compiled.seconds:.2f} s")
+    made = "found in the cache" if cached else "compiled"
+    click.echo(f"{output}: {len(program.operations):,} operations, {len(data):,} bytes, {made} in {seconds:.2f} s")
 
 
 def _stage_text(source: Path, chip: Chip, reading: Reading, passes: str | None, stage: str) -> str:
