@@ -100,7 +100,13 @@ def compile_source(
 
 
 def program_of(
-    path: Path, chip: Chip, reading: Reading, passes: str | None = None, beside: Program | None = None, *, use_cache: bool = True
+    path: Path,
+    chip: Chip,
+    reading: Reading,
+    passes: str | None = None,
+    beside: Program | None = None,
+    *,
+    use_cache: bool = True,
 ) -> tuple[Program, bool]:
     """The program of a source file, and whether it was compiled before (`compiler.cache`). Raises ToolchainError."""
     from compiler import cache
