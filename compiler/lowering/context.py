@@ -32,6 +32,17 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A fold over lanes, tile by tile: the value is their sum, maximum or minimum in this order.
+
+    `function` is add, max or min.
+    """
+
+    function: str
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hint:
     """How a value's consumers want it in memory."""
 
@@ -53,6 +64,10 @@ class Lowering:
     constants: dict[str, View] = field(default_factory=dict[str, View])
     copy_out: Callable[[Lowering, View, View], None] | None = None
     """Copies windows to a plain view (`boxes.copy_windows`)."""
+    join_parts: Callable[[Lowering, Parts, View], None] | None = None
+    """Joins the parts of a fold (`lane_tree.join_parts`)."""
+    parts: dict[SSAValue, Parts] = field(default_factory=dict[SSAValue, "Parts"])
+    """Folds over lanes of which only the parts by tile are there so far: who reads them may join them on the way."""
     turns: dict[int, int] = field(default_factory=dict[int, int])
     """How often each plane group was given a tile of weights; by the first group of those on a side."""
     next_side: int = 0
@@ -198,6 +213,9 @@ class Lowering:
 
     def window(self, value: SSAValue) -> View:
         """Rows of a value, which may be windows. Parameters and constants get their SRAM copy when first asked for."""
+        if value not in self.views and value in self.parts:
+            assert self.join_parts is not None
+            self.join_parts(self, self.parts[value], self.result(value))
         if value not in self.views:
             array = self.array_of(value)
             assert array is not None

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, UnaryOp, WhereOp
+from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering, describe
+from compiler.lowering.context import Lowering, Parts, describe
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.fusion import Cluster
-from compiler.lowering.views import View, runs
+from compiler.lowering.lane_tree import FUNCTIONS, folded
+from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Trip, Write
 from isa.program import Immediate
-from isa.spec import ElementType
+from isa.spec import BYTES, ElementType
 
 FLOAT = {
     "neg": "fneg", "abs": "fabs", "exp": "fexp", "log": "flog", "sqrt": "fsqrt", "rsqrt": "frsqrt", "recip": "frecip",
@@ -42,8 +45,8 @@ def immediate(value: float, domain: str) -> Immediate:
 def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
     """A cluster without a matmul: one trip for each tile and run of rows."""
     lowering.origin = describe(cluster.root)
-    result = lowering.result(cluster.root.results[0])
-    body = ClusterBody(lowering, cluster, result)
+    body = ClusterBody(lowering, cluster)
+    result = body.views[0]
     for run in runs(body.views, lowering.flow.buffers):
         for tile in range(-(-result.columns // lowering.chip.lanes)):
             trip = lowering.trip()
@@ -52,13 +55,17 @@ def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
 
 
 class ClusterBody:
-    """The operations of a cluster as a chain, once for each trip. `views[0]` is the result, the others are operands.
+    """The operations of a cluster as a chain, once for each trip. `views[0]` is the result, then come operands, then the parts
+    of folds. A result that only the folds read has no memory: its view says how it would be walked.
 
     `taken` has the views that the trip reads besides, by buffer.
     """
 
-    def __init__(self, lowering: Lowering, cluster: Cluster, result: View, taken: dict[str, View] | None = None) -> None:
+    def __init__(self, lowering: Lowering, cluster: Cluster, taken: dict[str, View] | None = None) -> None:
         self.lowering, self.cluster = lowering, cluster
+        self.fold_parts = [self.parts_of(fold) for fold in cluster.folds]
+        columns = tensor_of(cluster.result).shape[-1:]
+        result = lowering.result(cluster.result) if cluster.written else replace(self.fold_parts[0][0], columns=columns[0])
         inside = {op.results[0] for op in cluster.operations}
         if cluster.matmul:
             inside.add(cluster.matmul.result)
@@ -74,7 +81,34 @@ class ClusterBody:
                 if scalar is None or value is not self.immediate_of(op):
                     self.operands.append(value)
         taken = {} if taken is None else taken
-        self.views = [result, *(self.apart(lowering.view(v), v, taken).broadcast(result.leading) for v in self.operands)]
+        self.views = [result]
+        self.where: dict[SSAValue, list[int]] = {}
+        for value in self.operands:
+            views = self.views_of(value)
+            self.where[value] = list(range(len(self.views), len(self.views) + len(views)))
+            self.views += [self.apart(view, value, taken).broadcast(result.leading) for view in views]
+        self.first_part = len(self.views)
+        self.views += [part for parts in self.fold_parts for part in parts]
+
+    def views_of(self, value: SSAValue) -> tuple[View, ...]:
+        """The operand's view; the parts of a fold that nobody has joined so far, where streams are enough to read them."""
+        parts = self.lowering.parts.get(value)
+        if parts is None or self.lowering.made(value):
+            return (self.lowering.view(value),)
+        others = sum(BYTES[tensor_of(v).type] for v in self.operands if v is not value)
+        enough = others + len(parts.views) * BYTES[tensor_of(value).type] <= self.lowering.chip.streams * 3 // 4
+        return parts.views if enough else (self.lowering.view(value),)
+
+    def parts_of(self, fold: ReduceOp) -> tuple[View, ...]:
+        """New buffers for the parts of a fold: the fold's own where there is one tile."""
+        lowering, tensor = self.lowering, tensor_of(fold.result)
+        tiles = -(-tensor_of(fold.x).shape[-1] // lowering.chip.lanes)
+        if tiles == 1:
+            return (lowering.result(fold.result),)
+        hint = lowering.hints.get(fold.result)
+        views = tuple(view_of(lowering.buffer("t", tensor, "temporary", hint)) for _ in range(tiles))
+        lowering.parts[fold.result] = Parts(FUNCTIONS[fold.fn.data.value], views)
+        return views
 
     def apart(self, view: View, value: SSAValue, taken: dict[str, View]) -> View:
         """The view, or a copy of it where another operand of the trip walks the same slices differently."""
@@ -124,10 +158,18 @@ class ClusterBody:
                 return operand(maker.x, op, domain)
             if value in values:
                 return values[value]
-            i = self.operands.index(value)
-            view = self.views[1 + i]
-            column = view.tile + (0 if view.columns == 1 else tile)
-            return chain.read(view.buffer, tensor_of(value).type, column, starts[1 + i], steps[1 + i])
+            kind = tensor_of(value).type
+            read: list[int | Immediate] = []
+            for i in self.where[value]:
+                view = self.views[i]
+                column = view.tile + (0 if view.columns == 1 else tile)
+                read.append(chain.read(view.buffer, kind, column, starts[i], steps[i]))
+            total = read[0]
+            for part in read[1:]:
+                total = chain.operation(f"{kind[0]}{self.lowering.parts[value].function}", [total, part], kind)
+            if len(read) > 1:
+                values[value] = cast(int, total)
+            return total
 
         for op in self.cluster.operations:
             if op.results[0] in values or (isinstance(op, CastOp) and self.folds_into_users(op)):
@@ -135,10 +177,26 @@ class ClusterBody:
             kind, covered = self.result_type(op)
             value = emit_operation(chain, op, operand, kind)
             values[covered] = value
-        final = values[self.cluster.root.results[0]]
+        final = values[self.cluster.result]
         target = self.views[0] if into is None else into
         window = () if into is None else (into.column, into.columns)
-        trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count, window=window))
+        if self.cluster.written:
+            trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count, window=window))
+        self.fold(trip, chain, final, tile, starts, steps)
+
+    def fold(self, trip: Trip, chain: Chain, final: int, tile: int, starts: Sequence[int], steps: Sequence[int]) -> None:
+        """The folds of the result's lanes in this tile: past a lane unit and back to memory."""
+        lanes, at = self.lowering.chip.lanes, self.first_part
+        for fold, parts in zip(self.cluster.folds, self.fold_parts, strict=True):
+            kind = tensor_of(fold.result).type
+            # A value runs one way only: the result's memory may lie on the other side than the lane unit.
+            alone = not self.cluster.written and len(self.cluster.folds) == 1
+            moving = final if alone else chain.operation(f"{kind[0]}mov", [final], kind)
+            width = min(lanes, tensor_of(fold.x).shape[-1] - tile * lanes)
+            total = folded(self.lowering, trip, moving, fold.fn.data.value, width)
+            part = parts[tile]
+            trip.nodes.append(Write(part.buffer, part.tile, starts[at + tile], steps[at + tile], total, chain.count))
+            at += len(parts)
 
     def folds_into_users(self, cast: CastOp) -> bool:
         """Whether every user reads the cast's operand directly: the cast only enters the users' domain."""

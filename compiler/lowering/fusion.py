@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, ConstantOp, MatmulOp, UnaryOp, WhereOp
+from compiler.dialects.graph import BinaryOp, CastOp, ConstantOp, MatmulOp, ReduceOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from isa.chip import Chip
 from isa.spec import BYTES
@@ -16,10 +16,23 @@ ELEMENTWISE = (UnaryOp, BinaryOp, WhereOp, CastOp)
 
 @dataclass(slots=True)
 class Cluster:
-    """Operations in program order; the last one's result is the only one that leaves. `matmul` feeds the cluster, if any."""
+    """Operations in program order; the last one's result is the only one that leaves. `matmul` feeds the cluster, if any.
+
+    `folds` are reductions over the lanes of that result, which the lane unit does on the way to memory.
+    """
 
     operations: list[Operation] = field(default_factory=list[Operation])
     matmul: MatmulOp | None = None
+    folds: list[ReduceOp] = field(default_factory=list[ReduceOp])
+
+    @property
+    def result(self) -> SSAValue:
+        return self.operations[-1].results[0] if self.operations or self.matmul is None else self.matmul.result
+
+    @property
+    def written(self) -> bool:
+        """Whether anybody but the folds reads the result."""
+        return any(use.operation not in self.folds for use in self.result.uses)
 
     @property
     def root(self) -> Operation:
@@ -51,7 +64,29 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
             assigned[op] = cluster
         if cluster.matmul:
             assigned[cluster.matmul] = cluster
+    if limit > 1 and "reduce" in chip.sxm.instructions:
+        for op in block.ops:
+            if isinstance(op, ReduceOp) and _folds_lanes(op):
+                cluster = assigned.get(op.x.owner) if isinstance(op.x.owner, Operation) else None
+                if cluster and cluster.result is op.x and len(cluster.folds) < MAX_FOLDS:
+                    cluster.folds.append(op)
     return assigned
+
+
+MAX_FOLDS = 2
+"""Folds of one value: each takes a way to the lane unit and back."""
+
+
+def _folds_lanes(op: ReduceOp) -> bool:
+    """Whether this folds nothing but lanes, in the type that the lane unit works in, to a column of splats."""
+    shape, kind = tensor_of(op.x).shape, tensor_of(op.x).type
+    return (
+        tuple(op.axes.get_values()) == (len(shape) - 1,)
+        and op.keepdims is not None
+        and shape[-1] > 1
+        and kind in ("f32", "i32")
+        and kind == tensor_of(op.result).type
+    )
 
 
 def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit: int) -> Cluster:
@@ -65,7 +100,9 @@ def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit
             if not isinstance(maker, Operation) or maker in assigned or maker in cluster.members:
                 continue
             inside = all(use.operation in cluster.members for use in operand.uses)
-            if not inside or tensor_of(operand).shape != shape:
+            if not inside or tensor_of(operand).shape not in (shape, (*shape[:-1], 1)):
+                continue
+            if isinstance(maker, MatmulOp) and tensor_of(operand).shape != shape:
                 continue
             if isinstance(maker, MatmulOp) and cluster.matmul is None:
                 cluster.matmul = maker

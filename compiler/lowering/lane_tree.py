@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering
+from compiler.lowering.context import Lowering, Parts
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.views import View, runs
 from compiler.scheduling.trip import Compute, Read, Trip, Write
@@ -17,27 +19,45 @@ FUNCTIONS = {"sum": "add", "max": "max", "min": "min"}
 
 def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function: str, target: View, kind: ElementType) -> None:
     """[…, C] to […, 1] (splat): the tree within each tile, then the tiles in order, in f32 or i32."""
+    wide: ElementType = "i32" if from_kind in ("i8", "i32") else "f32"
+    tiles = -(-source.columns // lowering.chip.lanes)
+    direct = tiles == 1 and wide == kind
+    parts = [target] if direct else [lowering.temporary(wide, target.shape, like=target) for _ in range(tiles)]
+    fold_tiles(lowering, source, from_kind, function, parts)
+    if not direct:
+        join_parts(lowering, Parts(FUNCTIONS[function], tuple(parts)), target)
+
+
+def fold_tiles(lowering: Lowering, source: View, from_kind: ElementType, function: str, parts: Sequence[View]) -> None:
+    """The tree within each tile, to a part each."""
     lanes = lowering.chip.lanes
     wide: ElementType = "i32" if from_kind in ("i8", "i32") else "f32"
-    tiles = -(-source.columns // lanes)
-    direct = tiles == 1 and wide == kind
-    partials = [target] if direct else [lowering.temporary(wide, target.shape, like=target) for _ in range(tiles)]
-    for tile, partial in enumerate(partials):
+    for tile, part in enumerate(parts):
         width = min(lanes, source.columns - tile * lanes)
         if "reduce" in lowering.chip.sxm.instructions:
-            _by_unit(lowering, source, from_kind, wide, tile, width, FUNCTIONS[function], partial)
+            _by_unit(lowering, source, from_kind, wide, tile, width, FUNCTIONS[function], part)
         else:
-            _by_shifts(lowering, source, from_kind, wide, tile, width, FUNCTIONS[function], partial)
-    if direct:
-        return
-    total = partials[0]
-    for i, partial in enumerate(partials[1:]):
-        last = i == tiles - 2
+            _by_shifts(lowering, source, from_kind, wide, tile, width, FUNCTIONS[function], part)
+
+
+def join_parts(lowering: Lowering, parts: Parts, target: View) -> None:
+    """The parts in order, into the target in its type."""
+    total = parts.views[0]
+    wide = lowering.flow.buffers[total.buffer].type
+    for i, part in enumerate(parts.views[1:]):
+        last = i == len(parts.views) - 2
         into = target if last else lowering.temporary(wide, target.shape, like=target)
-        _elementwise(lowering, f"{wide[0]}{FUNCTIONS[function]}", [total, partial], into)
+        _elementwise(lowering, f"{wide[0]}{parts.function}", [total, part], into)
         total = into
-    if tiles == 1:
+    if len(parts.views) == 1:
         _elementwise(lowering, f"{wide[0]}mov", [total], target)
+
+
+def folded(lowering: Lowering, trip: Trip, value: int, function: str, width: int) -> int:
+    """The first lanes of a value folded by a lane unit; every lane gets the result."""
+    choices = next(f.choices for f in BY_MNEMONIC["reduce"].fields if f.name == "op")
+    fields = {"op": choices.index(FUNCTIONS[function]), "lanes": width}
+    return _move(lowering, trip, "reduce", fields, value, trip.values[value].count)
 
 
 def _elementwise(lowering: Lowering, mnemonic: str, operands: list[View], target: View) -> None:

@@ -35,6 +35,7 @@ from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import lower_cluster
 from compiler.lowering.fusion import ELEMENTWISE, Cluster, clusters
 from compiler.lowering.gather import lower_gather
+from compiler.lowering.lane_tree import join_parts
 from compiler.lowering.matmul import lower_matmul
 from compiler.lowering.memory_hints import memory_hints
 from compiler.lowering.reductions import lower_reduce
@@ -50,7 +51,7 @@ from isa.errors import ModelFault
 def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: int) -> Flow:
     """A decomposed graph as a flow. Raises ModelFault with the source place where the chip lacks what is needed."""
     block = main_block(module)
-    lowering = Lowering(chip, weights, copy_out=copy_windows)
+    lowering = Lowering(chip, weights, copy_out=copy_windows, join_parts=join_parts)
     groups = clusters(block, chip, fuse_limit)
     lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
     ending: list[UpdateOp] = []

@@ -58,12 +58,8 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
     a_alone = replace(a, columns=0)
     weights = list(_stationaries(lowering, op, spread))
-    body = None
-    if cluster.operations:
-        result = lowering.result(cluster.root.results[0])
-        body = ClusterBody(lowering, cluster, result, {a.buffer: a_alone})
-    else:
-        result = lowering.result(op.result)
+    body = ClusterBody(lowering, cluster, {a.buffer: a_alone}) if cluster.operations or cluster.folds else None
+    result = body.views[0] if body else lowering.result(op.result)
     product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain, len(weights))
     for index, weight in weights:
         views = [a.at(index), result.at(index)]

@@ -66,11 +66,13 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     memory = "rram" if chip.rram and isinstance(op.b.owner, (ParamOp, ConstantOp)) else "sram"
     load = -(-min(depth, inner) // weight_rows_per_cycle(chip, memory, b.type))
 
-    def cycles(groups: tuple[tuple[int, ...], ...]) -> int:
-        """Of the busiest group: its feeds, or the loads of its side, which the groups of a side share."""
-        a_side = max(1, len(groups) // len(mxm_sides(chip)))
-        feeds = -(-rows // len(groups[0]))
-        return steps * -(-tile_columns // len(groups)) * max(feeds, load * a_side)
+    def cycles(groups: tuple[tuple[int, ...], ...]) -> float:
+        """Of a group: its feeds, or the loads of its side, which the groups of a side share, and half of the shorter of the
+        two, for they do not overlap without a gap. Tile columns need not come out even: the next product goes on with the next
+        group.
+        """
+        feeds, loads = -(-rows // len(groups[0])), load * max(1, len(groups) // len(mxm_sides(chip)))
+        return steps * max(1.0, tile_columns / len(groups)) * (max(feeds, loads) + min(feeds, loads) / 2)
 
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
     ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]

@@ -30,7 +30,9 @@ PAIRWISE = {
 
 
 def lower_reduce(lowering: Lowering, op: ReduceOp) -> None:
-    """sum, max or min over any axes (means are decomposed before)."""
+    """sum, max or min over any axes (means are decomposed before). Nothing where the maker of the operand has done it."""
+    if lowering.made(op.result) or op.result in lowering.parts:
+        return
     source = lowering.view(op.x)
     function = op.fn.data.value
     from_kind, kind = tensor_of(op.x).type, tensor_of(op.result).type

@@ -1,0 +1,65 @@
+"""Folds over lanes that leave with the trip that makes their operand, over one tile and several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.cli.random_inputs import random_inputs
+from compiler.session import Compiled, compile_file, run_and_compare
+from isa.chip import load_chip
+
+PROGRAMS = {
+    "softmax": "output y = softmax(x * 2)",
+    "softmax of a product": """
+        param w: f16[8, 20] from "w.npz"
+        output y = softmax(f16(x[:, :8]) @ w)
+    """,
+    "norms": """
+        h = x + 1
+        output y = rmsnorm(h, ones(f32[20]))
+        output z = layernorm(h, ones(f32[20]), zeros(f32[20]))
+    """,
+    "who reads the parts": """
+        e = exp(x)
+        s = sum(e, axis=-1, keepdims=true)
+        m = max(e, axis=-1, keepdims=true)
+        output y = e * s - m
+        output total = s
+        output row = reshape(m, [1, 5])
+    """,
+    "integers, a fold that nobody else reads": """
+        output y = sum(i32(x) * 3, axis=1, keepdims=true)
+    """,
+}
+
+
+def compiled_program(name: str, chip: str, folder: Path) -> Compiled:
+    w = np.random.default_rng(0).standard_normal((8, 20)).astype(np.float16)
+    np.savez(folder / "w.npz", w=w)
+    lines = [line.strip() for line in PROGRAMS[name].splitlines()]
+    (folder / "m.lks").write_text("\n".join(["input x: f32[5, 20]", *lines]) + "\n")
+    return compile_file(folder / "m.lks", load_chip(chip))
+
+
+@pytest.mark.parametrize("chip", ["tiny", "lpu-rram", "tsp"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_bits_are_those_of_the_reference(name: str, chip: str, tmp_path: Path) -> None:
+    compiled = compiled_program(name, chip, tmp_path)
+    run_and_compare(compiled, random_inputs(compiled.declared, 1, 1), ["fast", "reference"] if chip == "tiny" else ["fast"])
+
+
+def test_a_result_that_only_folds_read_is_not_written(tmp_path: Path) -> None:
+    operations = compiled_program("integers, a fold that nobody else reads", "lpu-rram", tmp_path).program.operations
+    assert [op.rep for op in operations if op.mnemonic == "reduce"] == [5]
+    assert len({op.cycle for op in operations if op.mnemonic == "write"}) <= 4, "the four bytes of the sum, and nothing else"
+    assert sum(op.mnemonic == "write" for op in operations) == 4
+
+
+def test_softmax_of_one_tile_takes_three_trips(tmp_path: Path) -> None:
+    """One for the maximum, one for exponentials and their sum, one for the quotients."""
+    operations = compiled_program("softmax", "lpu-rram", tmp_path).program.operations
+    assert len({op.slot for op in operations if op.mnemonic == "reduce"}) == 2
+    assert sum(op.mnemonic == "frecip" for op in operations) == 1
