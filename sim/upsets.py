@@ -24,7 +24,7 @@ from isa.memory_words import Accesses, collect_accesses, memories
 from isa.program import Program
 from isa.timing import latency, stream_reads
 from isa.wiring import Wiring
-from sim.ecc import CORRECTED, UNCORRECTABLE
+from sim.ecc import UNCORRECTABLE
 from sim.secded import SecdedCode, stream_code
 from sim.semantics import lane_mask
 from sim.traps import Violation
@@ -59,12 +59,15 @@ ValueKey = tuple[int, int, int]
 """(operation, stream, element) of a value."""
 
 
+RIGHT, REFUSED, MISTAKEN = 0, 1, 2
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What a reader makes of one vector with wrong bits."""
 
-    corrected: int
-    """Words."""
+    words: tuple[tuple[int, int], ...]
+    """(wrong bits, RIGHT | REFUSED | MISTAKEN) of each wrong word."""
     refused: int
     """First word that is past correction, or -1."""
     mask: NDArray[np.uint8] | None
@@ -76,7 +79,8 @@ def decoded(wrong: Wrong, lanes: int, code: SecdedCode) -> Decoded:
     by_word: defaultdict[int, list[int]] = defaultdict(list)
     for bit in sorted(wrong):
         by_word[bit // code.bits].append(bit % code.bits)
-    corrected, refused = 0, -1
+    words: list[tuple[int, int]] = []
+    refused = -1
     mask = np.zeros(lanes, np.uint8)
     octets = code.data_bits // 8
     for word, bits in by_word.items():
@@ -84,13 +88,14 @@ def decoded(wrong: Wrong, lanes: int, code: SecdedCode) -> Decoded:
         found = code.correct(np.array([syndrome], np.uint16))
         if found.status[0] == UNCORRECTABLE:
             refused = word if refused < 0 else refused
+            words.append((len(bits), REFUSED))
             continue
         left = set(bits) ^ {int(bit) for bit in found.flips[0] if bit >= 0}
-        corrected += found.status[0] == CORRECTED and not left
+        words.append((len(bits), MISTAKEN if left else RIGHT))
         for bit in left:
             if bit < code.data_bits:
                 mask[word * octets + bit // 8] ^= np.uint8(1 << bit % 8)
-    return Decoded(corrected, refused, mask if mask.any() else None)
+    return Decoded(tuple(words), refused, mask if mask.any() else None)
 
 
 def decoded_vector(data: NDArray[np.uint8], wrong: Wrong, code: SecdedCode) -> tuple[NDArray[np.uint8], int]:
@@ -139,9 +144,9 @@ class UpsetTimeline:
     def __init__(self, program: Program) -> None:
         self.program, self.chip = program, program.chip
         self.code = stream_code(program.chip.superlane)
-        self._accesses: Accesses = collect_accesses(program, collect_dispatches(program))
+        self.accesses: Accesses = collect_accesses(program, collect_dispatches(program))
         self._number = {name: i for i, name in enumerate(memories(program.chip))}
-        operation = self._accesses.operation
+        operation = self.accesses.operation
         starts = np.flatnonzero(np.diff(operation, prepend=-1))
         self._element = np.arange(len(operation)) - np.repeat(starts, np.diff(starts, append=len(operation)))
         self.indexed = {self.chip.slots[op.slot].unit.name for op in program.operations if op.mnemonic in ("gather", "scatter")}
@@ -172,7 +177,7 @@ class UpsetTimeline:
 
     def _events(self, unit: str, address: int, hits: list[SramUpset]) -> Iterator[tuple[int, int, int]]:
         """(kind, operation or index of the hit, element) of one word in the order of time."""
-        a = self._accesses
+        a = self.accesses
         events = [(hit.cycle, _HIT, i, 0) for i, hit in enumerate(hits)]
         for i in np.flatnonzero((a.unit == self._number[unit]) & (a.address == address)).tolist():
             number = int(a.operation[i])

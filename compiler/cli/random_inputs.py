@@ -13,6 +13,8 @@ from compiler.dialects.graph import GatherOp, InputOp, ScatterOp
 from compiler.dialects.graph_program import inputs
 from compiler.dialects.graph_types import tensor_of
 from isa.layout import NUMPY_TYPES
+from isa.program import Program
+from isa.spec import ElementType
 
 INTEGERS = 1000
 """i32 inputs that index nothing lie in -INTEGERS … INTEGERS."""
@@ -24,15 +26,25 @@ def random_inputs(module: ModuleOp, seed: int, calls: int) -> list[dict[str, NDA
     return [{name: _random_tensor(op, random) for name, op in inputs(module).items()} for _ in range(calls)]
 
 
+def random_program_inputs(program: Program, seed: int, calls: int) -> list[dict[str, NDArray[Any]]]:
+    """The same for a program whose source is not at hand: i32 are 0 or 1, for they may index a table of any length."""
+    random = np.random.default_rng(seed)
+    wanted = [symbol for symbol in program.symbols if symbol.role == "input"]
+    return [{s.name: _random_array(s.type, s.shape, (0, 2), random) for s in wanted} for _ in range(calls)]
+
+
 def _random_tensor(op: InputOp, random: np.random.Generator) -> NDArray[Any]:
-    tensor = op.tensor
-    dtype = NUMPY_TYPES[tensor.type]
-    if tensor.type in ("f16", "f32"):
-        return np.asarray(random.standard_normal(tensor.shape)).astype(dtype)
-    low, high = (-128, 128) if tensor.type == "i8" else (-INTEGERS, INTEGERS + 1)
-    if rows := _table_rows(op.results[0]):
-        low, high = 0, rows
-    return np.asarray(random.integers(low, high, tensor.shape)).astype(dtype)
+    rows = _table_rows(op.results[0])
+    return _random_array(op.tensor.type, op.tensor.shape, (0, rows) if rows else (-INTEGERS, INTEGERS + 1), random)
+
+
+def _random_array(
+    kind: ElementType, shape: tuple[int, ...], words: tuple[int, int], random: np.random.Generator
+) -> NDArray[Any]:
+    """`words`: the range of i32."""
+    if kind in ("f16", "f32"):
+        return np.asarray(random.standard_normal(shape)).astype(NUMPY_TYPES[kind])
+    return np.asarray(random.integers(*((-128, 128) if kind == "i8" else words), shape)).astype(NUMPY_TYPES[kind])
 
 
 def _table_rows(value: SSAValue) -> int:
