@@ -22,6 +22,12 @@ CONSTANTS = {
 }
 
 
+CONTROL = ["<|im_start|>", "<|im_end|>"]
+PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES_OF_GPT2 = [*PRINTABLE, *range(256, 256 + 256 - len(PRINTABLE))]
+"""The characters that stand for the 256 bytes in GPT-2's vocabularies."""
+
+
 def tensors(seed: int = 0, tied: bool = True) -> dict[str, np.ndarray]:
     """Arrays by their name in a GGUF file, f32, [out, in]."""
     random = np.random.default_rng(seed)
@@ -48,8 +54,8 @@ def tensors(seed: int = 0, tied: bool = True) -> dict[str, np.ndarray]:
     return found | {"output_norm.weight": random.uniform(0.5, 1.5, WIDTH).astype(np.float32)}
 
 
-def write_gguf(path: Path, arrays: dict[str, np.ndarray], kind: str = "F32") -> Path:
-    """Matrices in this storage type, vectors in F32, and the model's numbers."""
+def write_gguf(path: Path, arrays: dict[str, np.ndarray], kind: str = "F32", tokenizer: bool = True, **numbers: float) -> Path:
+    """Matrices in this storage type, vectors in F32, the model's numbers, and a tokenizer of bytes."""
     import gguf
 
     writer = gguf.GGUFWriter(str(path), "llama")
@@ -61,6 +67,18 @@ def write_gguf(path: Path, arrays: dict[str, np.ndarray], kind: str = "F32") -> 
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10000.0)
+    for name, number in numbers.items():
+        writer.add_uint32(f"llama.{name.replace('__', '.')}", int(number))
+    if tokenizer:
+        words = [chr(code) for code in BYTES_OF_GPT2] + CONTROL
+        words += [f"[{i}]" for i in range(VOCABULARY - len(words))]
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("smollm")
+        writer.add_token_list(words)
+        writer.add_token_types([3 if word in CONTROL else 1 for word in words])
+        writer.add_token_merges([])
+        writer.add_eos_token_id(words.index("<|im_end|>"))
+        writer.add_chat_template("{{ '<|im_start|>system\\nBe brief<|im_end|>\\n' }} … <|im_start|>")
     for name, array in arrays.items():
         stored = gguf.GGMLQuantizationType[kind if array.ndim > 1 else "F32"]
         writer.add_tensor(name, gguf.quants.quantize(array, stored), raw_dtype=stored)

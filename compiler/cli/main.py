@@ -17,6 +17,7 @@ from compiler.cli.check import check
 from compiler.cli.chip import chip
 from compiler.cli.compile import compile_command
 from compiler.cli.disasm import disasm
+from compiler.cli.generate import generate
 from compiler.cli.inject import inject
 from compiler.cli.run import run
 from compiler.cli.verify import verify
@@ -91,7 +92,7 @@ def opt(arguments: tuple[str, ...]) -> None:
     opt_main(list(arguments))
 
 
-for command in (compile_command, run, verify, inject, asm, disasm, check, chip):
+for command in (compile_command, run, generate, verify, inject, asm, disasm, check, chip):
     lockstep.add_command(command)
 
 

@@ -13,6 +13,7 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects.graph import ConstantOp, OutputOp, ParamOp, Tensor
 from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.lowering.views import View, view_of
+from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.trip import Buffer, Flow, Role, Trip
 from compiler.weights import WeightStore
 from isa.chip import Chip, Side
@@ -58,6 +59,7 @@ class Lowering:
 
     chip: Chip
     weights: WeightStore
+    residents: Residents | None = None
     flow: Flow = field(default_factory=Flow)
     views: dict[SSAValue, View] = field(default_factory=dict[SSAValue, View])
     hints: dict[SSAValue, Hint] = field(default_factory=dict[SSAValue, Hint])
@@ -188,9 +190,15 @@ class Lowering:
             if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
                 buffer.sides[segment, tile] = side
         self.next_side += buffer.tiles
+        self.move_in(buffer)
         self.add(buffer)
         self.constants[key] = view_of(buffer)
         return buffer
+
+    def move_in(self, buffer: Buffer) -> None:
+        """The sides of a parameter or state that another program of the device has already."""
+        for (segment, _, tile, _), place in (shared_places(buffer, self.residents) or {}).items():
+            buffer.sides[segment, tile] = self.chip.units[place.unit].side or "w"
 
     def array_of(self, value: SSAValue) -> NDArray[np.generic] | None:
         """The elements of a parameter or constant, or None."""

@@ -42,16 +42,22 @@ from compiler.lowering.reductions import lower_reduce
 from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.transposes import lower_transpose
 from compiler.lowering.views import View, view_of
+from compiler.scheduling.shared_memory import Residents
 from compiler.scheduling.trip import Flow
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.errors import ModelFault
 
 
-def lower_graph(module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: int) -> Flow:
-    """A decomposed graph as a flow. Raises ModelFault with the source place where the chip lacks what is needed."""
+def lower_graph(
+    module: ModuleOp, weights: WeightStore, chip: Chip, fuse_limit: int, residents: Residents | None = None
+) -> Flow:
+    """A decomposed graph as a flow, beside the residents of another program of the device.
+
+    Raises ModelFault with the source place where the chip lacks what is needed.
+    """
     block = main_block(module)
-    lowering = Lowering(chip, weights, copy_out=copy_windows, join_parts=join_parts)
+    lowering = Lowering(chip, weights, residents, copy_out=copy_windows, join_parts=join_parts)
     groups = clusters(block, chip, fuse_limit)
     lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
     ending: list[UpdateOp] = []
@@ -103,6 +109,7 @@ def _lower_single(lowering: Lowering, op: Operation) -> None:
     if isinstance(op, (InputOp, StateOp)):
         role = "input" if isinstance(op, InputOp) else "state"
         buffer = lowering.buffer(op.label, op.tensor, role, lowering.hints.get(op.result))
+        lowering.move_in(buffer)
         lowering.views[op.result] = view_of(buffer)
     elif isinstance(op, OutputOp):
         _lower_output(lowering, op)

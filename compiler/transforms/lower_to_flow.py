@@ -15,12 +15,13 @@ from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
-from compiler.context import require_chip_of, weights_of
+from compiler.context import beside_of, require_chip_of, weights_of
 from compiler.dialects import graph
 from compiler.dialects.flow_writer import program_of
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.lowering.lower import lower_graph
+from compiler.scheduling.shared_memory import residents_of
 from compiler.transforms.decompose import PRIMITIVE
 from isa.errors import ModelFault
 
@@ -64,7 +65,8 @@ class LowerToFlowPass(ModulePass):
                 what = f"{inner.name} {fn.data}" if fn is not None else inner.name
                 place = source_place(inner.location)
                 raise ModelFault(f"{self.name}: {what} is not primitive", place, hint="run decompose before")
-        flow = lower_graph(op, weights_of(ctx), chip, self.fuse_limit)
+        beside = beside_of(ctx)
+        flow = lower_graph(op, weights_of(ctx), chip, self.fuse_limit, residents_of(beside) if beside else None)
         program = program_of(flow, chip.lanes)
         for outer in reversed(list(op.body.block.ops)):
             op.body.block.erase_op(outer)

@@ -1,0 +1,1 @@
+"""Text from a language model on the simulated chip: its file, its tokens, its two programs."""

@@ -1,0 +1,104 @@
+"""`lockstep generate` with a tiny model: text, cycles, and every kind of input that cannot work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from compiler.cli.llm.model import read_model
+from compiler.cli.llm.sampling import Sampling
+from compiler.cli.llm.tokenizer import TokenizerOf
+from compiler.cli.main import lockstep
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_llama: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    arrays = tiny_llama.tensors()
+    tiny_llama.write_gguf(folder / "tiny.gguf", arrays)
+    tiny_llama.write_gguf(folder / "mute.gguf", arrays, tokenizer=False)
+    tiny_llama.write_gguf(folder / "q6.gguf", arrays | {"blk.1.ffn_up.weight": np.zeros((96, 256), np.float32)})
+    whole = (folder / "tiny.gguf").read_bytes()
+    (folder / "cut.gguf").write_bytes(whole[: len(whole) * 2 // 3])
+    (folder / "header.gguf").write_bytes(whole[:40])
+    (folder / "text.gguf").write_text("this is no model")
+    (folder / "bert.gguf").write_bytes(whole.replace(b"llama", b"bertt"))
+    return folder
+
+
+def generate(folder: Path, *words: str) -> Result:
+    environment = {"XDG_CACHE_HOME": str(folder / "cache")}
+    return CliRunner().invoke(
+        lockstep, ["generate", str(folder / words[0]), "--context", "48", "--bucket", "8", *words[1:]], env=environment
+    )
+
+
+def test_text_and_cycles(folder: Path) -> None:
+    first = generate(folder, "tiny.gguf", "--prompt", "Hello there", "--max-tokens", "5", "--json")
+    assert first.exit_code == 0, first.output
+    values = json.loads(first.stdout)
+    assert values["prompt_tokens"] == 11
+    assert len(values["tokens"]) == 5
+    assert values["tokens_per_second"] == pytest.approx(1e9 / values["token_cycles"])
+    assert 0 < values["rram_bandwidth_utilisation"] < 1
+    assert values["prompt_cycles"] > 2 * values["token_cycles"]
+    again = generate(folder, "tiny.gguf", "--prompt", "Hello there", "--max-tokens", "5")
+    assert again.exit_code == 0
+    assert values["text"] in again.stdout
+    assert f"{values['token_cycles']:,} cycles" in again.output
+
+
+def test_prefill_says_what_decode_says(folder: Path) -> None:
+    words = ("tiny.gguf", "--prompt", "twelve bytes", "--max-tokens", "3", "--json", "--precision", "f16")
+    by_bucket = json.loads(generate(folder, *words).stdout)
+    one_by_one = json.loads(generate(folder, *words, "--bucket", "1").stdout)
+    assert by_bucket["tokens"] == one_by_one["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("none.gguf", "--prompt", "x"), "does not exist"),
+        (("text.gguf", "--prompt", "x"), "is no GGUF file"),
+        (("cut.gguf", "--prompt", "x"), "cut.gguf"),
+        (("header.gguf", "--prompt", "x"), "damaged GGUF file"),
+        (("bert.gguf", "--prompt", "x"), "a model of the type 'bertt'"),
+        (("mute.gguf", "--prompt", "x"), "has no tokenizer"),
+        (("tiny.gguf", "--prompt", "x" * 49), "the prompt has 49 tokens, the context 48 positions"),
+        (("tiny.gguf", "--prompt", ""), "the prompt is empty"),
+        (("tiny.gguf", "--prompt", "x", "--context", "65"), "trained for 64 positions"),
+        (("q6.gguf", "--prompt", "x"), "declared is f32[96, 64]"),
+        (("tiny.gguf", "--prompt", "x", "--chip", "tiny"), "does not fit"),
+    ],
+)
+def test_refused(folder: Path, words: tuple[str, ...], message: str) -> None:
+    done = generate(folder, *words)
+    assert done.exit_code == 1, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_tokens_are_bytes_and_marks(folder: Path) -> None:
+    tokenizer = TokenizerOf(read_model(folder / "tiny.gguf"))
+    text = "a\nÜ 12"
+    tokens = tokenizer.encode(text)
+    assert len(tokens) == len(text.encode())
+    assert tokenizer.decode(tokens) == text
+    chat = tokenizer.chat("Hi")
+    assert chat == "<|im_start|>system\nBe brief<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    marks = [t for t in tokenizer.encode(chat) if t >= 256]
+    assert len(marks) == 5
+    assert tokenizer.ends == {257}
+
+
+def test_sampling() -> None:
+    logits = np.array([0, 3, 1, 2.5], np.float32)
+    random = np.random.default_rng(0)
+    assert Sampling().choose(logits, random) == 1
+    assert {Sampling(5.0, 2).choose(logits, random) for _ in range(60)} == {1, 3}
+    assert {Sampling(5.0).choose(logits, random) for _ in range(200)} == {0, 1, 2, 3}
