@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
 from isa.errors import DataFault
-from isa.layout import NUMPY_TYPES
+from isa.layout import NUMPY_TYPES, tensor_digest
 
 
 class WeightStore:
@@ -30,7 +28,7 @@ class WeightStore:
             raise DataFault(f"weights of type {array.dtype}; there are {', '.join(map(str, NUMPY_TYPES.values()))}")
         kept = np.array(array, dtype=NUMPY_TYPES[kind], order="C")
         kept.flags.writeable = False
-        digest = hashlib.sha256(f"{kind}{list(kept.shape)}".encode() + kept.tobytes()).hexdigest()
+        digest = tensor_digest(kind, kept)
         self._arrays.setdefault(digest, kept)
         return digest
 

@@ -48,6 +48,8 @@ class Energy(BaseModel):
     sram_read_bit_pj: Range
     sram_write_bit_pj: Range
     rram_read_bit_pj: Range = NOTHING
+    rram_write_bit_pj: Range = NOTHING
+    """One cell in one write cycle."""
     mac_i8_pj: Range
     mac_f16_pj: Range
     """Of the modes f16 and i8f16."""

@@ -67,6 +67,10 @@ class ProgramFileFault(ToolchainError):
     """A program file that is damaged, truncated, or from a newer Lockstep."""
 
 
+class DeviceFault(ToolchainError):
+    """A device file that is damaged, of another version or in use, or a device that cannot do what is asked of it."""
+
+
 class ScheduleFault(ToolchainError):
     """A program that breaks a rule of its chip."""
 

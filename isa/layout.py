@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -18,6 +19,11 @@ NUMPY_TYPES: dict[str, np.dtype[np.generic]] = {
 }
 
 Words = NDArray[np.uint8]
+
+
+def tensor_digest(kind: str, array: NDArray[np.generic]) -> str:
+    """sha256 of type, shape and little-endian bytes of a tensor of an element type's dtype."""
+    return hashlib.sha256(f"{kind}{list(array.shape)}".encode() + array.tobytes()).hexdigest()
 
 
 def as_matrix(array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -47,6 +47,16 @@ def resident_rows(program: Program) -> list[ResidentRows]:
     return found
 
 
+def spans(rows: list[ResidentRows]) -> tuple[tuple[str, int, int], ...]:
+    """Neighbouring rows as (unit, first address, end)."""
+    found: list[tuple[str, int, int]] = []
+    for part in rows:
+        cut = np.flatnonzero(np.diff(part.addresses) != 1) + 1
+        for run in np.split(part.addresses, cut):
+            found.append((part.unit, int(run[0]), int(run[-1]) + 1))
+    return tuple(found)
+
+
 def rows_digest(chip: Chip, rows: list[ResidentRows]) -> str:
     """sha256 of rows, their places and their chip: equal for programs that need the same of a device."""
     digest = hashlib.sha256(chip.digest.encode())

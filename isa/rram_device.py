@@ -72,7 +72,6 @@ class RramDevice(BaseModel):
     """A cell does not take its value in one write cycle."""
     accepted_bits: NonNegativeInt
     """Wrong bits a word that a row may keep when its attempts are used up, for the code corrects them."""
-    write_bit_pj: NonNegativeFloat
     spare_rows: NonNegativeInt
     """A bank."""
 

@@ -57,6 +57,16 @@ class Resident:
     digest: str
     """Of its rows: `isa.residents.rows_digest`."""
     rows: int
+    spans: tuple[tuple[str, int, int], ...]
+    """(unit, first address, end) of its rows: `isa.residents.spans`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTensor:
+    """Where a tensor of some resident lies."""
+
+    pieces: tuple[tuple[str, int, int, int, int, int, int, int], ...]
+    """`isa.program.Piece` as (unit, base, count, row, tile, byte, step, row_step)."""
 
 
 @dataclass(slots=True)
@@ -78,6 +88,9 @@ class RramState:
     faults: dict[tuple[str, int, int], int] = field(default_factory=dict[tuple[str, int, int], int])
     """Planted: (unit, physical row, cell or WHOLE_ROW) → kind."""
     residents: list[Resident] = field(default_factory=list[Resident])
+    tensors: dict[str, PlacedTensor] = field(default_factory=dict[str, PlacedTensor])
+    """By digest of type, shape and bytes (`isa.layout.tensor_digest`): a compiler that puts an equal tensor at the same place
+    needs no row written again."""
 
     rram: Rram = field(init=False)
     device: RramDevice = field(init=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.chip import Chip
-from sim.rram import OUTCOMES
+from sim.word_errors import OUTCOMES
 
 _TABLES = ("slot_busy", "stream_values", "stream_hops", "reads", "writes", "written_lanes", "macs", *OUTCOMES)
 

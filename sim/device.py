@@ -19,9 +19,9 @@ from sim.counters import Counters
 from sim.fast import FastMachine
 from sim.memory import Memory
 from sim.reference import ReferenceMachine
-from sim.rram import OUTCOMES
 from sim.traps import MachineTrap
 from sim.upsets import Upset, UpsetTimeline, decoded, named_words
+from sim.word_errors import OUTCOMES
 
 Machine = Literal["fast", "reference"]
 

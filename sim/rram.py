@@ -26,27 +26,11 @@ from isa.rram_state import RramState
 from sim.cells import Cells
 from sim.draws import NOISE, weak_cells
 from sim.ecc import UNCORRECTABLE
+from sim.word_errors import OUTCOMES, WordErrors, decode_errors
 
 Numbers = NDArray[np.int64]
 Words = NDArray[np.uint8]
 HINT = "scrub the device (`lockstep device scrub`) or program it again"
-
-
-@dataclass(frozen=True, slots=True)
-class WordErrors:
-    """What became of words that were read with wrong bits."""
-
-    read: Numbers
-    """Which of the reads."""
-    word: Numbers
-    """Word of the row."""
-    outcome: NDArray[np.uint8]
-    """Index into `OUTCOMES`."""
-    flips: tuple[Numbers, Numbers]
-    """(read, data bit of the row) that the rest of the chip gets wrong: of miscorrected words only."""
-
-
-OUTCOMES = ("corrected", "uncorrectable", "miscorrected")
 
 
 @dataclass(slots=True)
@@ -121,6 +105,11 @@ class RramArray:
         """Numbers of rows among those of the program, for `read_many`."""
         return self._index[unit][addresses]
 
+    def touched(self) -> dict[str, Numbers]:
+        """Physical rows of the program by slice: what runs change in the state."""
+        ends = np.cumsum([len(part.addresses) for part in self._rows])
+        return {part.unit: rows for part, rows in zip(self._rows, np.split(self._physical, ends[:-1]), strict=True)}
+
     def holds(self, unit: str, address: int) -> bool:
         """Is this one of the program's rows?"""
         return unit in self._index and bool(self._index[unit][address] >= 0)
@@ -135,32 +124,13 @@ class RramArray:
         cells = self.state.cells
         codes = np.concatenate([noise[0] * cells + noise[1], read * cells + self._wrong_cells[first[read] + place]])
         codes, times = np.unique(codes, return_counts=True)
-        found = self._decoded(codes[times == 1])  # noise on a wrong cell makes it read right
+        found = decode_errors(self.cells.code, cells, codes[times == 1])  # noise on a wrong cell makes it read right
         self._log(rows, cycles, found)
         return found
 
     def _noise(self, rows: Numbers, cycles: Numbers) -> tuple[Numbers, Numbers]:
         keys = (self.state.runs, self._keys[rows], cycles)
         return weak_cells(self.state.seed, NOISE, keys, self.cells.device.read_noise, self.state.cells, len(rows))
-
-    def _decoded(self, codes: Numbers) -> WordErrors:
-        """The words that have wrong cells: `codes` are read · cells + cell, in order."""
-        code, width = self.cells.code, self.cells.device.cells_a_word
-        words, start, count = np.unique(codes // width, return_index=True, return_counts=True)
-        syndromes = code.syndromes[codes % width]
-        syndrome = np.bitwise_xor.reduceat(syndromes, start) if len(start) else syndromes
-        correction = code.correct(syndrome)
-        many = count > 2  # fewer are always found
-        outcome = np.where(many, np.where(correction.status == UNCORRECTABLE, 1, 2), 0).astype(np.uint8)
-        a_row = self.state.cells // width
-        flips: list[int] = []
-        for i in np.flatnonzero(outcome == 2).tolist():
-            wrong = set((codes[start[i] : start[i] + count[i]] % width).tolist())
-            left = wrong ^ {bit for bit in correction.flips[i].tolist() if bit >= 0}
-            flips += [int(words[i]) * code.data_bits + bit for bit in sorted(left) if bit < code.data_bits]
-        bits = np.array(flips, np.int64)
-        row_bits = a_row * code.data_bits
-        return WordErrors(words // a_row, words % a_row, outcome, (bits // row_bits, bits % row_bits))
 
     def read_row(self, unit: str, address: int, cycle: int) -> tuple[Words, int]:
         """One row as the code gives it, uint8 [lanes], and the first word that is past correction, or -1."""
@@ -176,7 +146,7 @@ class RramArray:
         right = (fixed[wrong] == words[wrong]).all(axis=1)
         outcome = np.where(beyond, 1, np.where(right, 0, 2)).astype(np.uint8)
         none = np.zeros(0, np.int64)
-        self._log(row, when, WordErrors(np.zeros(len(wrong), np.int64), wrong, outcome, (none, none)))
+        self._log(row, when, WordErrors(np.zeros(len(wrong), np.int64), wrong, outcome, none, (none, none)))
         return fixed.reshape(-1), int(wrong[beyond][0]) if beyond.any() else -1
 
     def _stored(self, truth: Words, cells: Numbers) -> tuple[Words, NDArray[np.uint16]]:

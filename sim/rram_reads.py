@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from isa.program import Operation, Program
 from isa.timing import skew
-from sim.rram import HINT, OUTCOMES, RramArray, WordErrors
+from sim.rram import HINT, RramArray
 from sim.traps import Violation
+from sim.word_errors import OUTCOMES, WordErrors
 
 Numbers = NDArray[np.int64]
 Words = NDArray[np.uint8]

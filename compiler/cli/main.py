@@ -16,9 +16,11 @@ from compiler.cli.asm import asm
 from compiler.cli.check import check
 from compiler.cli.chip import chip
 from compiler.cli.compile import compile_command
+from compiler.cli.device import device
 from compiler.cli.disasm import disasm
 from compiler.cli.generate import generate
 from compiler.cli.inject import inject
+from compiler.cli.program import program
 from compiler.cli.run import run
 from compiler.cli.verify import verify
 from isa.errors import PromiseFault, ToolchainError
@@ -92,7 +94,7 @@ def opt(arguments: tuple[str, ...]) -> None:
     opt_main(list(arguments))
 
 
-for command in (compile_command, run, generate, verify, inject, asm, disasm, check, chip):
+for command in (compile_command, run, generate, verify, inject, asm, disasm, check, chip, program, device):
     lockstep.add_command(command)
 
 

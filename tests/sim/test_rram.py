@@ -17,8 +17,8 @@ from isa.rram_state import FLIP, STUCK_0, STUCK_1, WHOLE_ROW, RramState
 from sim.cells import Cells
 from sim.device import Device
 from sim.draws import DRIFT, NOISE, uniform, weak_cells
-from sim.rram import OUTCOMES
 from sim.traps import MachineTrap
+from sim.word_errors import OUTCOMES
 
 
 def chip_with(**numbers: float) -> Chip:
