@@ -28,9 +28,11 @@ FROZEN_INPUTS: dict[str, tuple[int, ...]] = {
     "ReduceLogSumExp": (1,), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceMin": (1,), "ReduceProd": (1,),
     "ReduceSum": (1,), "ReduceSumSquare": (1,), "Reshape": (1,), "Resize": (1, 2, 3), "STFT": (1, 3), "Slice": (1, 2, 3, 4),
     "Split": (1,), "SplitToSequence": (1,), "Squeeze": (1,), "Tile": (1,), "TopK": (1,), "Trilu": (1,), "Unsqueeze": (1,),
-    "Upsample": (1,),
+    "Upsample": (1,), "BlackmanWindow": (0,), "HammingWindow": (0,), "HannWindow": (0,), "MelWeightMatrix": (0, 1, 2, 3, 4),
+    "ConvInteger": (2, 3), "DequantizeLinear": (2,), "MatMulInteger": (2, 3), "QLinearConv": (2, 5, 7),
+    "QLinearMatMul": (2, 5, 7), "QuantizeLinear": (2,),
 }  # fmt: skip
-"""Inputs that decide shapes (or, as `axis` of CumSum, what is computed at all): they must be known at compile time."""
+"""Inputs that decide shapes or (as `axis` of CumSum, and zero points) what is computed at all: known at compile time."""
 
 SIZES_ONLY = {"Shape", "Size"}
 """What is known of a tensor whose elements are not."""
@@ -123,10 +125,11 @@ def frozen_inputs(model: Any) -> set[str]:
 
 
 def with_constants(case: Case) -> tuple[Any, dict[str, Array]]:
-    """The model with its frozen inputs as initializers, and the arrays of the inputs that are left."""
+    """The model with its frozen and its empty inputs as initializers, and the arrays of the inputs that are left."""
     import onnx
 
-    frozen = frozen_inputs(case.model)
+    empty = {v.name for v, array in zip(case.model.graph.input, case.inputs, strict=True) if not array.size}
+    frozen = frozen_inputs(case.model) | empty
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     named = dict(zip((value.name for value in case.model.graph.input), case.inputs, strict=True))

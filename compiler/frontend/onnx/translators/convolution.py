@@ -6,16 +6,20 @@ elementwise, so that nothing is transposed between one convolution and the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from compiler.dialects import graph
 from compiler.dialects.graph_spatial import Window
 from compiler.frontend.onnx.emitter import OnnxEmitter
+from compiler.frontend.onnx.formula import wide
 from compiler.frontend.onnx.registry import Call, translator
+from compiler.frontend.onnx.translators.convolution_by_products import convolve
+from compiler.frontend.onnx.translators.pooling import max_pool_of_windows
 from compiler.frontend.onnx.translators.quantisation import dequantized, quantized
 from compiler.frontend.onnx.values import Value
+from compiler.frontend.onnx.windows import windows_of
 from compiler.frontend.values import TensorValue
 from isa.errors import ModelFault
 
@@ -96,7 +100,12 @@ def convolved(e: OnnxEmitter, call: Call, x: Value, w: Value) -> Value:
         raise ModelFault(f"element types differ: {x} and {w}")
     if x.rank != w.rank:
         raise ModelFault(f"the kernel {w} does not fit {x}")
-    window, groups = window_of(call, x, w.shape[2:]), call.integer("group", 1)
+    groups = call.integer("group", 1)
+    if x.rank not in (3, 4):
+        return e.narrowed(
+            convolve(e, wide(e, x).value, wide(e, w).value, windows_of(call, x.shape[2:], w.shape[2:]), groups), x.kind
+        )
+    window = window_of(call, x, w.shape[2:])
     kernel = kernel_of(e, w)
 
     def compute(image: TensorValue) -> TensorValue:
@@ -155,10 +164,11 @@ def qlinear_conv(e: OnnxEmitter, call: Call) -> Value:
 
 
 @translator("MaxPool")
-def max_pool(e: OnnxEmitter, call: Call) -> Value:
+def max_pool(e: OnnxEmitter, call: Call) -> Value | Sequence[Value]:
+    """And the flat index of the largest, where it is asked for."""
     x = call.input(0)
-    if call.wants(1):
-        raise ModelFault("the indices of the maxima are not supported", hint="drop the second output")
+    if call.wants(1) or x.rank not in (3, 4):
+        return max_pool_of_windows(e, call, x)
     kernel = call.integers("kernel_shape")
     window = window_of(call, x, kernel)
     if call.integer("ceil_mode", 0):
