@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -112,3 +113,28 @@ def test_rram_on_small_programs(tmp_path: Path) -> None:
         assert row["must_share"] is None  # far below the megabytes that are judged
     by_scheme = [{row["scheme"]: row["cycles"] for row in rows[i : i + 3]} for i in range(0, len(rows), 3)]
     assert all(cycles["scheduled"] <= cycles["interleaved"] < cycles["naive"] for cycles in by_scheme)
+
+
+def test_scaling() -> None:
+    """Faster links never slow a token; more chips do not hold less; every model has both splits."""
+    found = run_json("scaling.py")
+    rows = found["rows"]
+    assert found["checked"] == []
+    for model in {row["model"] for row in rows}:
+        mine = [row for row in rows if row["model"] == model]
+        assert {row["split"].split()[0] for row in mine} == {"tensor", "pipeline"}
+        for split in {row["split"] for row in mine}:
+            times = [row["token_us"] for row in sorted(mine, key=lambda r: r["link"]) if row["split"] == split]
+            assert times == sorted(times, reverse=True)
+            assert len(times) == 3
+    assert all(row["energy_low_mj"] < row["energy_mj"] < row["energy_high_mj"] for row in rows)
+
+
+def test_llm(tiny_llama: ModuleType, tmp_path: Path) -> None:
+    model = tiny_llama.write_gguf(tmp_path / "tiny.gguf", tiny_llama.tensors())
+    found = run_json("llm.py", str(model), "--context", "128", "--accuracy", "--precision", "f16", "--layers", "1")
+    (row,) = found["rows"]
+    assert row["layers"] == 1
+    assert row["must"] is None
+    assert row["rram_cycles"] < row["bound_cycles"] <= row["cycles"]
+    assert all(prompt["same_cycles"] for prompt in found["accuracy"])

@@ -50,11 +50,14 @@ class Generator:
             )
         logits = np.zeros(0, np.float32)
         while self.position < len(tokens):
-            if self.prefill is not None and len(tokens) > 1:
-                logits = self._bucket(tokens)
-            else:
-                logits = self._call(self.decode, tokens[self.position : self.position + 1], self.position, 0)
-                self.position += 1
+            by_bucket = self.prefill is not None and len(tokens) > 1
+            logits = self._bucket(tokens) if by_bucket else self.step(tokens[self.position])
+        return logits
+
+    def step(self, token: int) -> Array:
+        """Logits after one more token, by the decode program."""
+        logits = self._call(self.decode, [token], self.position, 0)
+        self.position += 1
         return logits
 
     def _bucket(self, tokens: list[int]) -> Array:
@@ -89,10 +92,9 @@ class Generator:
             if token in ends or self.position >= self.context or number == limit - 1:
                 return
             before = self.spent.prompt_cycles
-            logits = self._call(self.decode, [token], self.position, 0)
+            logits = self.step(token)
             self.spent.decode_cycles.append(self.spent.prompt_cycles - before)
             self.spent.prompt_cycles = before
-            self.position += 1
 
 
 def _rows(program: Program) -> int:
