@@ -124,4 +124,4 @@ def _byte_streams(cluster: Cluster) -> int:
         outside.update(o for o in op.operands if o.owner not in cluster.members and not isinstance(o.owner, ConstantOp))
     operands = sum(BYTES[tensor_of(o).type] for o in outside)
     computed = [op for op in cluster.operations if not isinstance(op, CastOp)]
-    return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in computed)
+    return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in computed) // 2

@@ -23,6 +23,9 @@ ALONG_TIME = {
     ("f", "sum"): "fsum", ("f", "max"): "fmaxt", ("f", "min"): "fmint",
     ("i", "sum"): "isum", ("i", "max"): "imaxt", ("i", "min"): "imint",
 }  # fmt: skip
+FOLDS_AT_ONCE = 4
+"""Running folds, one trip for each result, take no longer than so many times as many elementwise passes: they do not wait for
+each other (our choice)."""
 PAIRWISE = {
     ("f", "sum"): "fadd", ("f", "max"): "fmax", ("f", "min"): "fmin",
     ("i", "sum"): "iadd", ("i", "max"): "imax", ("i", "min"): "imin",
@@ -79,7 +82,7 @@ def _fold_rows(lowering: Lowering, source: View, kept: list[int], reduced: list[
     sizes = tuple(source.leading[a] for a in kept)
     strides = tuple(source.strides[a] for a in kept)
     base = replace(source, leading=sizes, strides=strides)
-    if step is None or count - 1 < base.rows:
+    if step is None or base.rows > FOLDS_AT_ONCE * (count - 1):
         _fold_pairwise(lowering, source, base, reduced, PAIRWISE[domain, function], target)
         return
     for index, first in _positions(base):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from itertools import groupby
 from random import Random
 from typing import NamedTuple
@@ -152,39 +153,33 @@ def place(flow: Flow, chip: Chip, scheme: str = "scheduled", residents: Resident
     `residents` are those of a program that shares the device (`shared_memory`).
 
     Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
-    there are. Then the next order is tried; the first one that only crowds the streams is better than none. First, columns
+    there are. Then the next order is tried; the one that crowds the streams least is better than none. First, columns
     spread over the slices by traffic; where that leaves a trip with none, they are packed into as few as will do.
     """
     fault: ModelFault | None = None
-    crowded: Places | None = None
-    for order, packed in _attempts(flow, scheme):
+    crowded: list[tuple[int, Places]] = []
+    orders = list(_orders(flow, scheme))
+    for packed, order in [(False, None), *((False, order) for order in orders[:2]), *((True, order) for order in orders)]:
         placement = _Placement(flow, chip, scheme, packed, residents)
         try:
-            places = placement.run(order)
+            places = placement.run_by_freedom(orders[0]) if order is None else placement.run(order)
         except ModelFault as found:
             fault = fault or found
             continue
-        if not placement.demand.excess(placement.side_of):
+        excess = placement.demand.excess(placement.side_of)
+        if not excess:
             return places
-        crowded = crowded or places
-    if crowded is None:
+        crowded.append((excess, places))
+    if not crowded:
         assert fault is not None
         raise fault
-    return crowded
-
-
-def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[list[Group], bool]]:
-    """Orders, each with whether columns are packed. Columns that spread choose in the order of their freedom: those that most
-    others must keep away from go first."""
-    orders = list(_orders(flow, scheme))
-    graph = _interference(flow)
-    yield sorted(orders[0], key=lambda g: (not _loaded(flow.buffers[g[0]]), -graph.degree(g))), False
-    yield from ((order, True) for order in orders)
+    return min(crowded, key=lambda found: found[0])[1]
 
 
 def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
-    """Program order; those that need most slices at once first; then random ones. Weights choose before all others, in the
-    order of their loads (or declarations, as the scheme has it): they have the least freedom."""
+    """Program order; those with most neighbours first; those that need most slices at once first; then random ones. Weights
+    choose before all others, in the order of their loads (or declarations, as the scheme has it): they have the least freedom.
+    """
     lives = _lives(flow)
     groups = _groups_by_first_touch(flow)
     if scheme != "scheduled":
@@ -192,6 +187,8 @@ def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
         groups.sort(key=lambda g: declared[g] if _loaded(flow.buffers[g[0]]) else -1)
     groups.sort(key=lambda g: (0, 0) if _loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
     yield groups
+    graph = _interference(flow)
+    yield sorted(groups, key=lambda g: (not _loaded(flow.buffers[g[0]]), -graph.degree(g)))
     yield sorted(groups, key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
     rng = Random(0)
     for _ in range(RANDOM_ORDERS):
@@ -278,6 +275,36 @@ class _Placement:
             self.place_group(group, self.flow.buffers[group[0]])
         return self.places
 
+    def run_by_freedom(self, order: list[Group]) -> Places:
+        """Weights in this order; then always the group that has the fewest slices left for its width (as DSATUR colours
+        graphs), of those the one with most neighbours, of those the first in the order."""
+        order = [g for g in order if g not in self.chosen]
+        weights = [g for g in order if _loaded(self.flow.buffers[g[0]])]
+        for group in weights:
+            self.place_group(group, self.flow.buffers[group[0]])
+        number = {group: i for i, group in enumerate(order)}
+        waiting = set(order) - set(weights)
+        heap = [self.freedom(group, number[group]) for group in waiting]
+        heapify(heap)
+        while waiting:
+            group = order[heappop(heap)[2]]
+            if group not in waiting:
+                continue
+            waiting.remove(group)
+            self.place_group(group, self.flow.buffers[group[0]])
+            for other in self.graph.neighbors(group):
+                if other in waiting:
+                    heappush(heap, self.freedom(other, number[other]))
+        return self.places
+
+    def freedom(self, group: Group, number: int) -> tuple[int, int, int]:
+        """(how many times its width the group finds in free slices of one side, fewest neighbours last, number)."""
+        buffer = self.flow.buffers[group[0]]
+        forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
+        sides: tuple[Side, ...] = (self.side_of[group],) if group in self.side_of else ("w", "e")
+        free = max(sum(u.name not in forbidden for u in self.chip.slices(buffer.memory, side)) for side in sides)
+        return free // (buffer.stripes * buffer.bytes), -self.graph.degree(group), number
+
     def place_group(self, group: Group, buffer: Buffer) -> None:
         name, segment, _ = group
         width = buffer.stripes * buffer.bytes
@@ -316,9 +343,12 @@ class _Placement:
         return (contended[unit], self.traffic.at_once(group, unit), number)
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
-        if group in self.side_of:
-            return [self.side_of[group]]
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
+        if group in self.side_of:
+            # Of several segments the sides are wishes: work spreads over both. Of a single one it is a need.
+            fixed = self.side_of[group]
+            wish = len(buffer.segments) > 1 and not _loaded(buffer) and not self.packed
+            return sorted(present, key=lambda side: side != fixed) if wish else [fixed]
 
         def cost(side: Side) -> tuple[int, ...]:
             units = self.chip.slices(buffer.memory, side)
