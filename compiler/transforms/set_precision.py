@@ -33,6 +33,7 @@ CHOICES = ("f32", "f16", "i8f16")
 MOVES = (graph.ReshapeOp, graph.TransposeOp, graph.SliceOp, graph.ConcatOp, graph.BroadcastOp)
 """What may stand between a parameter and a product that quantises it."""
 
+LARGEST_F16 = 65504
 SCALE_CONSTANT_BYTES = 1 << 16
 """Scale rows up to this size are constants in the IR."""
 
@@ -83,6 +84,23 @@ class _Quantiser:
         if isinstance(right, Operation) and right in self.names and len(tensor_of(right.results[0]).shape) == rank:
             return self._of_weights(right, depth_axes(product) == (-1,))
         return None
+
+    def require_f16(self, product: Product) -> None:
+        """Raises ModelFault for a weight that an f16 cannot hold: it would become infinity."""
+        for operand in product.operands:
+            if not isinstance(operand.owner, graph.ParamOp):
+                continue
+            w = self.weights.get(operand.owner.digest.data)
+            with np.errstate(invalid="ignore"):
+                beyond = np.isfinite(w) & (np.abs(w) > LARGEST_F16)
+            if beyond.any():
+                where: list[int] = np.argwhere(beyond)[0].tolist()
+                name, value = operand.owner.label, w[tuple(where)]
+                raise ModelFault(
+                    f"parameter '{name}' holds {value} at {where}, beyond {LARGEST_F16}, the largest f16",
+                    source_place(product.location),
+                    hint="--precision i8f16 or int8 gives its columns scales of their own",
+                )
 
     def _given(self, product: Product, op: graph.DequantizeOp) -> tuple[SSAValue, SSAValue] | None:
         """What the model itself has quantised: with one scale a column of the product, or one for all."""
@@ -137,7 +155,9 @@ class SetPrecisionPass(ModulePass):
             if found is not None:
                 raw = emit.add(again(product, emit.cast(product.operands[0], "f16"), found[0]))
                 replace(product, emit.binary("mul", raw, found[1]))
-            elif isinstance(product, graph.MatmulOp):
+                continue
+            quantiser.require_f16(product)
+            if isinstance(product, graph.MatmulOp):
                 chosen = graph.MatmulPrecision.f32 if self.matmul == "f32" else graph.MatmulPrecision.f16
                 product.precision = graph.PrecisionAttr(chosen)
             else:

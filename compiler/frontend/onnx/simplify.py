@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -90,11 +92,27 @@ def simplify(model: ir.Model, file: str) -> ir.Model:
 
     The optimizer helps and is not needed: where it fails the model stays as it was.
     """
+    _forget_dynamic_shapes(model)
+    _name_nodes(model)
+    with _quiet():
+        return _simplified(model, file)
+
+
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """The libraries write what they cannot do to their logs, with tracebacks; what matters of it is a fault of ours."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _simplified(model: ir.Model, file: str) -> ir.Model:
     import onnx_ir.passes.common as passes
     import onnxscript.optimizer
 
-    _forget_dynamic_shapes(model)
-    _name_nodes(model)
     try:
         passes.RemoveInitializersFromInputsPass()(model)
         passes.InlinePass()(model)
