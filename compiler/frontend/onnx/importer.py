@@ -151,6 +151,11 @@ class _Translation:
             return found
         except ModelFault as fault:
             self.refused.append(_Refused(node, fault))
+        except (ValueError, IndexError, TypeError, KeyError, ArithmeticError) as error:
+            # ONNX's checker lets through nodes whose inputs do not fit each other; translators need not look for all of that.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            hint = "check the shapes, types and attributes of the node"
+            self.refused.append(_Refused(node, ModelFault(f"its inputs do not fit each other: {reason:.200}", hint=hint)))
         return None
 
     def _outputs(self, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
