@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler.frontend.onnx.translators import TRANSLATORS
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = Path(__file__).with_name("conformance_sample.txt")
 PARTS = 2
@@ -32,3 +34,10 @@ def test_sample_of_every_family(part: int) -> None:
     assert sorted(row["case"] for row in rows) == sorted(case for _, cases in chosen for case in cases)
     assert [row for row in rows if row["status"] != "passed"] == []
     assert all(row["cycles"] > 0 for row in rows)
+
+
+def test_the_page_lists_every_operator_that_has_a_translator() -> None:
+    text = (ROOT / "docs" / "onnx.md").read_text().split("## Operators")[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("|")][2:]
+    listed = {(kind if kind.startswith("ai.") else "", operator) for kind, names in rows for operator in names.split()}
+    assert listed == set(TRANSLATORS)

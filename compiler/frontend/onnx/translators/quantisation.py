@@ -25,7 +25,8 @@ def dequantized(e: OnnxEmitter, x: Value, scale: Value, zero: Value | None, axis
         raise ModelFault(f"the quantised type {x.kind} is not supported", hint=f"{', '.join(SOURCES)} are")
     step = along(e, e.cast(scale, "float32"), x, axis)
     whole = stored(e, x)
-    if zero is not None and (less := stored_zero(zero)).any():
+    zero = e.constant(np.zeros((), np.dtype(x.kind))) if zero is None else zero
+    if (less := stored_zero(zero)).any():
         whole = e.binary("sub", e.cast(whole, "int32"), along(e, e.constant(less), x, axis))
     return e.elementwise(lambda v: graph.DequantizeOp(v[0], v[1]), [whole, step], "float32")
 
@@ -51,7 +52,9 @@ def quantized(e: OnnxEmitter, x: Value, scale: Value, zero: Value, axis: int) ->
 def along(e: OnnxEmitter, row: Value, x: Value, axis: int) -> Value:
     """A scale or zero point, in a shape that broadcasts to x. Raises ModelFault."""
     if row.rank > 1:
-        raise ModelFault("blocks of quantisation are not supported", hint="quantise a tensor or an axis at a time")
+        if row.shape != x.shape:
+            raise ModelFault(f"{row} does not fit {x}", hint="quantise a tensor, an axis or blocks of an axis at a time")
+        return row
     shape: tuple[int, ...] = ()
     if row.shape not in ((), (1,)):
         (at,) = normal_axes((axis,), x.rank)
@@ -61,6 +64,30 @@ def along(e: OnnxEmitter, row: Value, x: Value, axis: int) -> Value:
     if row.array is not None:
         return Value(row.kind, shape, array=row.array.reshape(shape), name=row.name)
     return row if row.shape == shape else e.reshaped(row, shape)
+
+
+def spread(e: OnnxEmitter, row: Value, x: Value, axis: int, block: int) -> Value:
+    """A scale or zero point a block of an axis as one an element of x. Raises ModelFault."""
+    (at,) = normal_axes((axis,), x.rank)
+    blocks = tuple(-(-n // block) if i == at else n for i, n in enumerate(x.shape))
+    if row.shape != blocks:
+        raise ModelFault(f"{row} does not fit blocks of {block} along axis {axis} of {x}, which are {list(blocks)}")
+    if row.array is not None:
+        repeats = row.array.repeat(block, axis=at)[tuple(slice(n) for n in x.shape)]
+        return Value(row.kind, x.shape, array=np.ascontiguousarray(repeats), name=row.name)
+    split = (*blocks[: at + 1], 1, *blocks[at + 1 :])
+    whole = e.broadcasted(e.reshaped(row, split), (*blocks[: at + 1], block, *blocks[at + 1 :]))
+    merged = e.reshaped(whole, tuple(n * block if i == at else n for i, n in enumerate(blocks)))
+    return merged if merged.shape == x.shape else e.sliced(merged, [0] * x.rank, x.shape)
+
+
+def parameters(e: OnnxEmitter, call: Call, zero: Value | None) -> tuple[Value, Value | None]:
+    """Scale and zero point of QuantizeLinear and DequantizeLinear, blocks spread out."""
+    x, scale, axis, block = call.input(0), call.input(1), call.integer("axis", 1), call.integer("block_size", 0)
+    if not block:
+        return scale, zero
+    single = zero is None or zero.shape in ((), (1,))
+    return spread(e, scale, x, axis, block), zero if zero is None or single else spread(e, zero, x, axis, block)
 
 
 def stored_zero(zero: Value) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
@@ -76,17 +103,19 @@ def stored(e: OnnxEmitter, x: Value) -> Value:
 
 @translator("DequantizeLinear")
 def dequantize_linear(e: OnnxEmitter, call: Call) -> Value:
-    x, scale = call.input(0), call.input(1)
-    return e.cast(dequantized(e, x, scale, call.optional(2), call.integer("axis", 1)), scale.kind)
+    x, kind = call.input(0), call.input(1).kind
+    scale, zero = parameters(e, call, call.optional(2))
+    return e.cast(dequantized(e, x, scale, zero, call.integer("axis", 1)), kind)
 
 
 @translator("QuantizeLinear")
 def quantize_linear(e: OnnxEmitter, call: Call) -> Value:
-    x, scale, zero = call.input(0), call.input(1), call.optional(2)
+    x, zero = call.input(0), call.optional(2)
     if zero is None:
         code = call.integer("output_dtype", 0)
         zero = e.constant(np.zeros((), np.dtype(onnx_kind(code) if code else "uint8")))
-    return quantized(e, x, scale, zero, call.integer("axis", 1))
+    scale, spread_zero = parameters(e, call, zero)
+    return quantized(e, x, scale, spread_zero or zero, call.integer("axis", 1))
 
 
 @translator("MatMulInteger")
