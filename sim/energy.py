@@ -87,7 +87,7 @@ def _work(op: Operation, chip: Chip) -> list[tuple[str, int]]:
     """(kind of work, amount) of an operation, without hops. Loads and swaps of weights are in the energy of a MAC."""
     kind, lanes = chip.slots[op.slot].unit.kind, chip.lanes
     if op.mnemonic in ("read", "gather"):
-        return [(f"{kind}_read_bit_pj", op.rep * lanes * 8)]
+        return [(f"{kind}_read_bit_pj", op.rep * (cells_a_row(chip) if kind == "rram" else 8 * lanes))]
     if op.mnemonic in ("write", "scatter"):
         mask = lane_mask(op.get("mask"), lanes, chip.superlane) if op.mnemonic == "write" else None
         return [("sram_write_bit_pj", op.rep * (lanes if mask is None else int(mask.sum())) * 8)]
@@ -98,6 +98,12 @@ def _work(op: Operation, chip: Chip) -> list[tuple[str, int]]:
     if kind == "sxm":
         return [("sxm_lane_pj", sum(burst.count for burst in stream_reads(op, chip)) * lanes)]
     return []
+
+
+def cells_a_row(chip: Chip) -> int:
+    """Cells that a read of RRAM senses: the bits of the row and, where the chip has a code, its check bits."""
+    device = chip.rram.device if chip.rram else None
+    return 8 * chip.lanes * device.cells_a_word // device.word_bits if device else 8 * chip.lanes
 
 
 def _sums(each: Microjoules, group: NDArray[np.int64], groups: int) -> Microjoules:

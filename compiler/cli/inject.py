@@ -59,9 +59,8 @@ def inject(
     lockstep inject digits.lbin --faults cells:rate=1e-4 --input x=images.npy --calls 60 \\
         --labels labels.npy --plot accuracy.png
 
-    --plot tries raw error rates from 1e-6 to 1e-2, with the code and without it. With --labels, accuracy is the share of calls
-    whose largest output is the right one; without, the share whose outputs are those of the fault-free program. A call that
-    traps has no result and counts as wrong.
+    --plot tries raw error rates from 1e-6 to 1e-1, with the code and without it: the share of calls whose outputs are those of
+    the fault-free program and, with --labels, the share whose largest output is the right one. A call that traps has neither.
     """
     from compiler.cli import measures
     from compiler.cli.fault_rates import accuracy_against_rate, read_labels
