@@ -56,8 +56,7 @@ def inject(
     \b
     lockstep inject model.lbin --faults cells:words=all:bits=0-2 --runs 10000
     lockstep inject model.lbin --faults streams:bits=2,cells:rate=1e-4 --jobs 2 --json
-    lockstep inject digits.lbin --faults cells:rate=1e-4 --input x=images.npy --calls 60 \\
-        --labels labels.npy --plot accuracy.png
+    lockstep inject model.lbin --faults cells:rate=1e-4 --input x=x.npy --calls 60 --labels labels.npy --plot accuracy.png
 
     --plot tries raw error rates from 1e-6 to 1e-1, with the code and without it: the share of calls whose outputs are those of
     the fault-free program and, with --labels, the share whose largest output is the right one. A call that traps has neither.
