@@ -10,6 +10,7 @@ from xdsl.dialects.func import Func
 
 from compiler.dialects.flow import Flow
 from compiler.dialects.graph import Graph
+from compiler.scheduling.device_rows import DeviceRows
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.errors import ModelFault
@@ -19,22 +20,30 @@ from isa.program import Program
 @dataclass
 class LockstepContext(Context):
     """`weights` has the bytes that digests in the IR stand for. Without a `chip`, passes do only what holds on every chip.
-    `beside` is a program that shares the device: parameters and states of the same name lie where it has them."""
+    `beside` is a program that shares the device: parameters and states of the same name lie where it has them. `device` is
+    what is known of the RRAM of the chip that the program is for."""
 
     weights: WeightStore = field(default_factory=WeightStore)
     chip: Chip | None = None
     beside: Program | None = None
+    device: DeviceRows | None = None
 
     def clone(self) -> LockstepContext:
         """A context with the same registrations and the same store, to which arrays are only ever added."""
-        copy = LockstepContext(weights=self.weights, chip=self.chip, beside=self.beside)
+        copy = LockstepContext(weights=self.weights, chip=self.chip, beside=self.beside, device=self.device)
         copy.__dict__.update(super().clone().__dict__)
         return copy
 
 
-def new_context(weights: WeightStore | None = None, chip: Chip | None = None, beside: Program | None = None) -> LockstepContext:
+def new_context(
+    weights: WeightStore | None = None,
+    chip: Chip | None = None,
+    beside: Program | None = None,
+    device: DeviceRows | None = None,
+) -> LockstepContext:
     """A context with our dialects loaded."""
-    context = LockstepContext(weights=WeightStore() if weights is None else weights, chip=chip, beside=beside)
+    store = WeightStore() if weights is None else weights
+    context = LockstepContext(weights=store, chip=chip, beside=beside, device=device)
     for dialect in (Builtin, Func, Graph, Flow):
         context.load_dialect(dialect)
     return context
@@ -52,6 +61,11 @@ def chip_of(context: Context) -> Chip | None:
 def beside_of(context: Context) -> Program | None:
     """The program that shares the device with the one that is compiled."""
     return context.beside if isinstance(context, LockstepContext) else None
+
+
+def device_of(context: Context) -> DeviceRows | None:
+    """What is known of the device that the program is for."""
+    return context.device if isinstance(context, LockstepContext) else None
 
 
 def require_chip_of(context: Context, needed_by: str) -> Chip:

@@ -19,6 +19,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place
 from compiler.lowering.capacity import require_room
 from compiler.pass_pipeline import parse_passes
+from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.flow_schedule import TripFault
 from compiler.scheduling.placement import NoRoomFault
 from compiler.transforms.lower_to_flow import FUSE_LIMIT, LowerToFlowPass
@@ -38,16 +39,22 @@ STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "sched
 
 
 def compile_graph(
-    module: ModuleOp, weights: WeightStore, chip: Chip, passes: str | None = None, beside: Program | None = None
+    module: ModuleOp,
+    weights: WeightStore,
+    chip: Chip,
+    passes: str | None = None,
+    beside: Program | None = None,
+    device: DeviceRows | None = None,
 ) -> Program:
     """A declared graph as a program that the checker has passed. The module is used up.
 
-    With `beside` a program for the same device, which shares its parameters and states (`compiler.scheduling.shared_memory`).
+    With `beside` a program for the same device, which shares its parameters and states (`compiler.scheduling.shared_memory`);
+    with `device` placed on its rows.
 
     Raises ToolchainError; PromiseFault if the checker finds the program wrong, which is never the model's fault.
     """
     with _collector_paused():
-        module = run_pipeline(module, new_context(weights, chip, beside), passes)
+        module = run_pipeline(module, new_context(weights, chip, beside, device), passes)
         found = read_schedule(module, chip)
         program = emit(found, weights, chip)
         bound, by = lower_bound(found, chip)

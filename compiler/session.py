@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from compiler.interface import Argument
     from compiler.quantisation.ranges import Method
+    from compiler.scheduling.device_rows import DeviceRows
     from compiler.weights import WeightStore
     from sim.energy import EnergyReport
 
@@ -80,23 +81,39 @@ def compile_file(
 
 
 def compile_source(
-    path: Path, chip: Chip, reading: Reading, passes: str | None = None, beside: Program | None = None
+    path: Path,
+    chip: Chip,
+    reading: Reading,
+    passes: str | None = None,
+    beside: Program | None = None,
+    device: DeviceRows | None = None,
 ) -> Compiled:
     """Compile a source file, by the default pipeline or by these passes. The program has passed the checker.
 
     With `beside` it is a program for the same device: parameters and states of the same name are the same memory, and
-    `Device.load` takes it. Raises ToolchainError for anything wrong with the source, its parameters, the passes, or the fit to
-    the chip.
+    `Device.load` takes it. With `device` it is placed on the rows of that device's RRAM. Raises ToolchainError for anything
+    wrong with the source, its parameters, the passes, or the fit to the chip.
     """
     from compiler.interface import FACT, fact_of
     from compiler.pipeline import compile_graph
 
     begun = time.perf_counter()
     declared = declare_source(path, chip, reading)
-    program = compile_graph(declared.module.clone(), declared.weights, chip, passes, beside)
+    program = compile_graph(declared.module.clone(), declared.weights, chip, passes, beside, device)
     if declared.inputs or declared.outputs:
         program.facts[FACT] = fact_of(declared.inputs, declared.outputs)
     return Compiled(program, declared.module, declared.weights, time.perf_counter() - begun)
+
+
+def rows_of_device(path: Path, chip: Chip) -> DeviceRows:
+    """What placement should know of the device in a file. Raises DeviceFault, DataFault for another chip's device."""
+    from compiler.scheduling.device_rows import device_rows
+    from isa.device_file import open_device
+
+    with open_device(path) as file:
+        if file.state.chip.digest != chip.digest:
+            raise DataFault(f"the device is a chip '{file.state.chip.name}', not the '{chip.name}' that is compiled for")
+        return device_rows(file.state)
 
 
 def program_of(
@@ -105,17 +122,19 @@ def program_of(
     reading: Reading,
     passes: str | None = None,
     beside: Program | None = None,
+    device: DeviceRows | None = None,
     *,
     use_cache: bool = True,
 ) -> tuple[Program, bool]:
     """The program of a source file, and whether it was compiled before (`compiler.cache`). Raises ToolchainError."""
     from compiler import cache
 
-    key = cache.key_of(path, chip, reading, passes) if use_cache and beside is None else None
+    alone = beside is None and device is None
+    key = cache.key_of(path, chip, reading, passes) if use_cache and alone else None
     found = cache.find(key)
     if found is not None:
         return found, True
-    program = compile_source(path, chip, reading, passes, beside).program
+    program = compile_source(path, chip, reading, passes, beside, device).program
     cache.keep(key, program)
     return program, False
 

@@ -36,6 +36,13 @@ def _print_pipeline(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
     type=click.Path(path_type=Path),
     help="A program of the same device: parameters and states of the same name are shared.",
 )
+@click.option(
+    "--device",
+    "device_path",
+    metavar="DEVICE",
+    type=click.Path(path_type=Path),
+    help="Place weights for this device: around bad rows, off worn ones, and where they are already.",
+)
 @click.option("--emit", type=click.Choice(STAGES), help="Print this stage (or write it to -o) instead of a program file.")
 @click.option("--report", metavar="R.json", type=click.Path(path_type=Path), help="Write what bounds the program, and when.")
 @click.option("--no-cache", is_flag=True, help="Compile an ONNX model anew, even if it was compiled before.")
@@ -48,6 +55,7 @@ def compile_command(
     reading: Reading,
     passes: str | None,
     beside: Path | None,
+    device_path: Path | None,
     emit: str | None,
     report: Path | None,
     no_cache: bool,
@@ -61,6 +69,7 @@ def compile_command(
     lockstep compile model.onnx --shape input=1,3,224,224 --precision f16
     lockstep compile model.onnx --precision int8 --calibrate samples.npz
     lockstep compile model.lks --emit graph | lockstep opt -p canonicalize-graph
+    lockstep compile model.lks --device chip7.dev
 
     Programs of ONNX models are kept in ~/.cache/lockstep: LOCKSTEP_CACHE is another folder, or off.
 
@@ -70,12 +79,13 @@ def compile_command(
     from compiler.cli.output_files import require_file, write_file
     from compiler.cli.progress import working
     from compiler.cli.report import program_report
-    from compiler.session import performance, program_of, read_program
+    from compiler.session import performance, program_of, read_program, rows_of_device
     from isa.chip import load_chip
     from isa.container import program_bytes
 
     target = load_chip(chip)
     first = read_program(beside) if beside else None
+    rows = rows_of_device(device_path, target) if device_path else None
     if emit and as_json:
         raise click.UsageError("--emit prints a stage, --json an object: choose one")
     if emit in IR_STAGES and report:
@@ -92,7 +102,7 @@ def compile_command(
         return
     with working("compiling"):
         begun = time.perf_counter()
-        program, cached = program_of(source, target, reading, passes, first, use_cache=not no_cache)
+        program, cached = program_of(source, target, reading, passes, first, rows, use_cache=not no_cache)
         seconds = time.perf_counter() - begun
     values = performance(program) | {"compile_seconds": seconds, "cached": cached, "chip": target.name}
     values |= {"operations": len(program.operations), "facts": program.facts}

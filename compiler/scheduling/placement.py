@@ -20,6 +20,7 @@ from typing import NamedTuple
 import networkx as nx
 
 from compiler.scheduling.bank_colouring import BankColouring, follows
+from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
@@ -56,20 +57,22 @@ class _Slice:
         self.words, self.touched = words, touched
         self.used = 0
         self.allocations: list[_Allocation] = []
+        self.blocked: list[tuple[int, int]] = []
+        """Words that nothing is placed in, (first, after the last) in order: rows of a device that are bad or spared."""
 
     def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
         """Lowest free base, or None. Without `share` the words of buffers that are already dead stay taken; what `stays` from
         run to run keeps out of the reach of other programs."""
         low = self.touched if stays else 0
         if not share:
-            base = max(self.used, low)
-            return base if base + words <= self.words else None
-        alive = [a for a in self.allocations if a.first_trip <= last_trip and first_trip <= a.last_trip]
-        base = low
-        for a in sorted(alive, key=lambda a: a.base):
-            if base + words <= a.base:
+            base, taken = max(self.used, low), self.blocked
+        else:
+            alive = [a for a in self.allocations if a.first_trip <= last_trip and first_trip <= a.last_trip]
+            base, taken = low, sorted([*((a.base, a.base + a.words) for a in alive), *self.blocked])
+        for first, end in taken:
+            if base + words <= first:
                 break
-            base = max(base, a.base + a.words)
+            base = max(base, end)
         return base if base + words <= self.words else None
 
     def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
@@ -147,20 +150,35 @@ class NoRoomFault(ModelFault):
     """A buffer that found no place, in whatever order the buffers chose."""
 
 
-def place(flow: Flow, chip: Chip, scheme: str = "scheduled", residents: Residents | None = None) -> Places:
+def place(
+    flow: Flow,
+    chip: Chip,
+    scheme: str = "scheduled",
+    residents: Residents | None = None,
+    device: DeviceRows | None = None,
+) -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small.
 
-    `residents` are those of a program that shares the device (`shared_memory`).
+    `residents` are those of a program that shares the device (`shared_memory`), `device` is the state of its RRAM.
 
     Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
     there are. Then the next order is tried; the one that crowds the streams least is better than none. First, columns
     spread over the slices by traffic; where that leaves a trip with none, they are packed into as few as will do.
     """
+    if device and device.avoided:
+        try:
+            return _placed(flow, chip, scheme, residents, device)
+        except NoRoomFault:
+            device = device.last_resort()
+    return _placed(flow, chip, scheme, residents, device)
+
+
+def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, device: DeviceRows | None) -> Places:
     fault: ModelFault | None = None
     crowded: list[tuple[int, Places]] = []
     orders = list(_orders(flow, scheme))
     for packed, order in [(False, None), *((False, order) for order in orders[:2]), *((True, order) for order in orders)]:
-        placement = _Placement(flow, chip, scheme, packed, residents)
+        placement = _Placement(flow, chip, scheme, packed, residents, device)
         try:
             places = placement.run_by_freedom(orders[0]) if order is None else placement.run(order)
         except ModelFault as found:
@@ -224,7 +242,9 @@ class _Choice(NamedTuple):
 
 
 class _Placement:
-    def __init__(self, flow: Flow, chip: Chip, scheme: str, packed: bool, residents: Residents | None) -> None:
+    def __init__(
+        self, flow: Flow, chip: Chip, scheme: str, packed: bool, residents: Residents | None, device: DeviceRows | None
+    ) -> None:
         self.flow, self.chip, self.rram, self.packed = flow, chip, chip.rram, packed
         self.colouring = BankColouring(follows(flow), self.rram) if self.rram and scheme == "scheduled" else None
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
@@ -246,8 +266,11 @@ class _Placement:
             (name, *column): side for name, buffer in flow.buffers.items() for column, side in buffer.sides.items()
         }
         self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
+        self.wear = device.wear if device else {}
         if residents:
             self.move_in(residents)
+        if device:
+            self.settle(device)
 
     def move_in(self, residents: Residents) -> None:
         """Beside another program: keep off its words, and take the places of what is shared."""
@@ -269,6 +292,36 @@ class _Placement:
                     self.for_loads.add(place.unit)
                 self.slices[place.unit].take(place.base, buffer.words_per_place(segment), 0, end)
             self.places[name] = places or {}
+
+    def settle(self, device: DeviceRows) -> None:
+        """On a device: keep off its rows, and leave tensors that it holds where they are, if this program can."""
+        for unit in self.chip.slices("rram"):
+            self.slices[unit.name].blocked = device.blocked(unit.name)
+        for name, buffer in self.flow.buffers.items():
+            places = {} if self.places[name] else device.places(buffer)
+            units: defaultdict[Group, list[str]] = defaultdict(list)
+            for (segment, _, tile, _), found in sorted(places.items()):
+                units[name, segment, tile].append(found.unit)
+            if not units or not all(self.can_have(group, chosen) for group, chosen in units.items()):
+                continue
+            self.places[name] = places
+            for (_, segment, tile), chosen in units.items():
+                group = (name, segment, tile)
+                self.chosen[group] = tuple(chosen)
+                side = self.chip.units[chosen[0]].side
+                assert side is not None
+                self.side_of[group] = side
+                self.for_loads.update(chosen if buffer.stripes > 1 else ())
+            for (segment, *_), found in places.items():
+                self.slices[found.unit].blocked.append((found.base, found.base + buffer.words_per_place(segment)))
+        for unit in self.chip.slices("rram"):
+            self.slices[unit.name].blocked.sort()
+
+    def can_have(self, group: Group, units: list[str]) -> bool:
+        """May a column group lie in these slices, next to what has been chosen?"""
+        sides = {self.chip.units[unit].side for unit in units}
+        near = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
+        return len(sides) == 1 and self.side_of.get(group) in (None, *sides) and near.isdisjoint(units)
 
     def run(self, order: list[Group]) -> Places:
         for group in (g for g in order if g not in self.chosen):
@@ -335,7 +388,7 @@ class _Placement:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
         everything else spreads over the slices that have none."""
         if self.colouring and buffer.memory == "rram":
-            return (contended[unit], self.slices[unit].used, -number)
+            return (self.wear.get(unit, 0), contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
             return (unit not in self.for_loads, -number)
         if self.packed:

@@ -63,7 +63,7 @@ def shared_places(buffer: Buffer, residents: Residents | None) -> dict[Key, Plac
     if symbol is None or buffer.role not in ("param", "state"):
         return None
     same = (symbol.role, symbol.type, symbol.shape) == (buffer.role, buffer.type, buffer.shape)
-    places = _places(buffer, symbol) if same else None
+    places = places_of_pieces(buffer, symbol.pieces) if same else None
     if places is None and buffer.role == "state":
         raise ModelFault(
             f"the state '{buffer.name}' cannot be shared: this program has {buffer.type}{list(buffer.shape)}, the other "
@@ -73,8 +73,9 @@ def shared_places(buffer: Buffer, residents: Residents | None) -> dict[Key, Plac
     return places
 
 
-def _places(buffer: Buffer, symbol: Symbol) -> dict[Key, Place] | None:
-    pieces = {(piece.row, piece.tile, piece.byte): piece for piece in symbol.pieces}
+def places_of_pieces(buffer: Buffer, known: tuple[Piece, ...]) -> dict[Key, Place] | None:
+    """The places of a buffer in these pieces of an equal tensor, or None where that is laid out otherwise."""
+    pieces = {(piece.row, piece.tile, piece.byte): piece for piece in known}
     found: dict[Key, Place] = {}
     for segment, first in enumerate(buffer.segments):
         rows = buffer.segment_rows(segment)

@@ -12,7 +12,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from compiler.context import beside_of, require_chip_of
+from compiler.context import beside_of, device_of, require_chip_of
 from compiler.dialects.flow_reader import flow_of, program_in
 from compiler.dialects.flow_writer import drop_schedule, replace_trips, set_places
 from compiler.scheduling.bank_rhythm import in_rhythm
@@ -24,7 +24,7 @@ from isa.errors import ModelFault
 
 @dataclass(frozen=True)
 class PlaceMemoryPass(ModulePass):
-    """Buffers get places; beside those of another program, where the context has one.
+    """Buffers get places; beside those of another program and on the rows of a device, where the context has them.
 
     `scheme` says how weights lie over the banks of RRAM (`compiler.scheduling.placement.SCHEMES`).
     """
@@ -42,6 +42,6 @@ class PlaceMemoryPass(ModulePass):
         if self.scheme not in SCHEMES:
             raise ModelFault(f"{self.name}: there is no scheme '{self.scheme}'", hint=f"schemes are {', '.join(SCHEMES)}")
         beside = beside_of(ctx)
-        places = place(flow, chip, self.scheme, residents_of(beside) if beside else None)
+        places = place(flow, chip, self.scheme, residents_of(beside) if beside else None, device_of(ctx))
         set_places(program, flow, places)
         replace_trips(program, flow, in_rhythm(flow, places, chip))

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from isa.container import load_program
+from isa.device_file import open_device
+from isa.residents import resident_rows
+
 Run = Callable[..., Result]
 
 MODEL = """\
@@ -131,3 +135,52 @@ def test_wrong_usage(run: Run, model: Path, arguments: tuple[str, ...]) -> None:
     result = run("device", *arguments)
     assert result.exit_code == 2
     assert "Usage: " in result.stderr
+
+
+def placed(path: str) -> set[tuple[str, int]]:
+    """Rows of RRAM that a program file needs."""
+    return {(part.unit, int(a)) for part in resident_rows(load_program(path)) for a in part.addresses}
+
+
+def test_programs_are_placed_around_bad_rows_and_share_what_is_there(run: Run, model: Path) -> None:
+    """Rows 0 and 2 of rram.w0 cannot be written, nor their spare rows: --device finds others, and a run is right."""
+    plain = facts(run, "run", "m.lbin", "--input", "x=x8.npy")
+    with open_device(Path("d.dev")) as file:
+        file.state.slice("rram.w0").bad[[0, 2, 32, 34]] = True
+        file.save(rows={"rram.w0": np.arange(36)})
+    assert "no spare rows" in run("program", "m.lbin", "--device", "d.dev").stderr
+    assert run("compile", "m.lks", "--chip", "tiny", "--device", "d.dev", "-o", "around.lbin").exit_code == 0
+    assert not placed("around.lbin") & {("rram.w0", 0), ("rram.w0", 2)}
+    assert run("program", "around.lbin", "--device", "d.dev").exit_code == 0
+    found = facts(run, "run", "around.lbin", "--input", "x=x8.npy", "--device", "d.dev")
+    assert found["outputs"] == plain["outputs"]
+    Path("more.lks").write_text(MODEL + 'param v: i8[8, 8] from "v8.npy"\noutput z = x @ v\n')
+    np.save("v8.npy", np.arange(64, dtype=np.int8).reshape(8, 8))
+    assert run("compile", "more.lks", "--chip", "tiny", "--device", "d.dev", "-o", "more.lbin").exit_code == 0
+    assert placed("around.lbin") < placed("more.lbin")
+    report = facts(run, "program", "more.lbin", "--device", "d.dev")
+    assert (report["skipped"], report["written"], report["displaced"]) == (8, 8, [])
+    for name in ("around.lbin", "more.lbin"):
+        assert facts(run, "run", name, "--input", "x=x8.npy", "--device", "d.dev")["outputs"]["y"] == plain["outputs"]["y"]  # pyright: ignore
+
+
+def test_weights_keep_off_worn_slices_and_worn_rows(run: Run, model: Path) -> None:
+    """Of lpu-rram: two slices are somewhat worn as a whole, all others have worn first rows."""
+    assert run("device", "new", "l.dev").exit_code == 0
+    assert run("compile", "m.lks", "-o", "plain.lbin").exit_code == 0
+    plain = placed("plain.lbin")
+    worn = sorted({unit for unit, _ in plain})[:2]
+    with open_device(Path("l.dev")) as file:
+        for unit in file.state.chip.slices("rram"):
+            file.state.slice(unit.name).wear[: 100_000 if unit.name in worn else 7] = 2000 if unit.name in worn else 6000
+        file.save(rows={unit: np.arange(file.state.rows) for unit in file.state.slices})
+    assert run("compile", "m.lks", "--device", "l.dev", "-o", "kept.lbin").exit_code == 0
+    kept = placed("kept.lbin")
+    assert len(kept) == len(plain)
+    assert not {unit for unit, _ in kept} & set(worn)
+    assert min(address for _, address in kept) >= 7
+
+
+def test_a_device_of_another_chip_is_no_help(run: Run, model: Path) -> None:
+    assert "not the 'lpu-rram'" in refused(run, "compile", "m.lks", "--device", "d.dev", "-o", "n.lbin")
+    assert not Path("n.lbin").exists()
