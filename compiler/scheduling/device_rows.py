@@ -1,4 +1,4 @@
-"""What placement should know of the RRAM of one chip (`isa.rram_state`): rows to keep off, worn slices, tensors that are there.
+"""What placement should know of the RRAM of one chip (`isa.rram_state`): rows to keep off, tensors that are there.
 
 Rows that cannot be written are never used. Rows of other programs, and the most worn ones, are used only where there is no
 other room. A tensor that the device holds already keeps its place, so that programming has nothing to write.
@@ -20,10 +20,8 @@ from isa.rram_state import RramState
 
 Ranges = dict[str, list[tuple[int, int]]]
 """(first address, address after the last) by slice, in order."""
-WORN_SHARE = 0.5
+WORN_SHARE = 0.25
 """Of its rated write cycles: from there on a row is avoided."""
-WEAR_STEPS = 20
-"""Steps of a slice's wear that are told apart, from none to what rows are rated for: small differences do not move weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,6 @@ class DeviceRows:
 
     bad: Ranges
     avoided: Ranges
-    wear: dict[str, int] = field(default_factory=dict[str, int])
-    """Of slices, in steps."""
     tensors: dict[str, tuple[Piece, ...]] = field(default_factory=dict[str, tuple[Piece, ...]])
     """By digest."""
 
@@ -55,18 +51,16 @@ def device_rows(state: RramState) -> DeviceRows:
     """The device as placement sees it."""
     bad: Ranges = {}
     avoided: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    wear: dict[str, int] = {}
     limit = state.device.endurance_writes
     for unit, part in state.slices.items():
         rows = state.physical(unit, np.arange(state.rram.words))
         bad[unit] = _ranges(np.flatnonzero(part.bad[rows]))
         avoided[unit] += _ranges(np.flatnonzero(part.wear[rows] >= WORN_SHARE * limit))
-        wear[unit] = int(WEAR_STEPS * part.wear[rows].mean() / limit)
     for resident in state.residents:
         for unit, first, end in resident.spans:
             avoided[unit].append((first, end))
     tensors = {digest: tuple(Piece(*piece) for piece in tensor.pieces) for digest, tensor in state.tensors.items()}
-    return DeviceRows(bad, dict(avoided), wear, tensors)
+    return DeviceRows(bad, dict(avoided), tensors)
 
 
 def _ranges(rows: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -75,6 +75,16 @@ class _Slice:
             base = max(base, end)
         return base if base + words <= self.words else None
 
+    def clear(self, base: int, words: int, bank: int, banks: int) -> int | None:
+        """Lowest word of a bank from `base` on where so many words are not blocked, or None."""
+        base += (bank - base) % banks
+        while base + words <= self.words:
+            end = next((end for first, end in self.blocked if first < base + words and base < end), None)
+            if end is None:
+                return base
+            base = end + (bank - end) % banks
+        return None
+
     def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
         self.allocations.append(_Allocation(base, words, first_trip, last_trip))
         self.used = max(self.used, base + words)
@@ -266,7 +276,6 @@ class _Placement:
             (name, *column): side for name, buffer in flow.buffers.items() for column, side in buffer.sides.items()
         }
         self.words_on_side: dict[tuple[str, Side], int] = defaultdict(int)
-        self.wear = device.wear if device else {}
         if residents:
             self.move_in(residents)
         if device:
@@ -388,7 +397,7 @@ class _Placement:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
         everything else spreads over the slices that have none."""
         if self.colouring and buffer.memory == "rram":
-            return (self.wear.get(unit, 0), contended[unit], self.slices[unit].used, -number)
+            return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
             return (unit not in self.for_loads, -number)
         if self.packed:
@@ -434,9 +443,8 @@ class _Placement:
         bank = self.colouring.choose(group, units[0].base)
         found: list[tuple[str, int]] = []
         for choice in units:
-            base = choice.base + (bank - choice.base) % self.rram.banks
-            room = base + words <= self.slices[choice.unit].words
-            found.append((choice.unit, base if room else choice.base))
+            base = self.slices[choice.unit].clear(choice.base, words, bank, self.rram.banks)
+            found.append((choice.unit, choice.base if base is None else base))
         return found
 
     def first_use(self, buffer: Buffer) -> Location | None:
