@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from compiler.dialects.graph_shapes import Tensor
 from compiler.frontend.gguf_file import GgufFile
+from compiler.frontend.llama_names import hugging_face_name, in_gguf_order
 from isa.errors import DataFault
 from isa.layout import NUMPY_TYPES
 
@@ -55,7 +56,7 @@ class ParameterFiles:
     def read(self, name: str, key: str, kind: Tensor) -> NDArray[np.generic]:
         """The array of a key, of exactly this type and shape. Raises DataFault without a place."""
         file = self._file(name)
-        if file.keys is not None and key not in file.keys:
+        if file.keys is not None and hugging_face_name(key, file.keys) not in file.keys:
             near = get_close_matches(key, file.keys, n=1)
             listed = ", ".join(file.keys[:20]) + (f", … ({len(file.keys)} in all)" if len(file.keys) > 20 else "")
             raise DataFault(
@@ -157,6 +158,11 @@ class _Safetensors:
         self.keys: tuple[str, ...] | None = tuple(sorted(cast(list[str], self._data.keys())))
 
     def read(self, key: str) -> NDArray[np.generic]:
+        name = hugging_face_name(key, self.keys or ())
+        array = self._stored(name)
+        return array if name == key else in_gguf_order(key, array, self._path)
+
+    def _stored(self, key: str) -> NDArray[np.generic]:
         kind = str(self._data.get_slice(key).get_dtype())
         if kind == "BF16":
             return self._bfloat16(key)

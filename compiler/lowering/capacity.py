@@ -17,7 +17,7 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects.graph import ConstantOp, GatherOp, InputOp, MatmulOp, OutputOp, ParamOp, StateOp, Tensor
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place
-from isa.chip import Chip
+from isa.chip import Chip, load_chip, preset_names
 from isa.errors import Location, ModelFault
 from isa.spec import BYTES, ElementType
 
@@ -110,9 +110,25 @@ def _require(what: str, needs: list[Need], memory: Literal["sram", "rram"], chip
     raise ModelFault(
         f"the model does not fit chip {chip.name}: {what} {total:,} bytes of {memory.upper()}, there are {capacity:,}",
         sizes[0][1].place,
-        notes=(*notes, f"every row of a tensor takes whole vectors of {chip.lanes} elements"),
+        notes=(
+            f"that is {total - capacity:,} bytes too much; {_larger(chip, memory, [need for _, need in sizes])}",
+            *notes,
+            f"every row of a tensor takes whole vectors of {chip.lanes} elements",
+        ),
         hint="choose a chip with more memory (lockstep chip list), use a narrower element type, or split the model",
     )
+
+
+def _larger(chip: Chip, memory: Literal["sram", "rram"], needs: list[Need]) -> str:
+    """The presets that would hold this, weights in SRAM where a chip has no RRAM."""
+
+    def holds(other: Chip) -> bool:
+        kind = memory if memory == "sram" or other.rram else "sram"
+        capacity = sum(other.words(unit.name) for unit in other.slices(kind)) * other.lanes
+        return sum(need.footprint_bytes(other) for need in needs) <= capacity
+
+    names = [name for name in preset_names() if name != chip.name and holds(load_chip(name))]
+    return f"{' and '.join(names)} would hold it" if names else "no chip that comes with Lockstep holds it"
 
 
 def _at(place: Location | None) -> str:

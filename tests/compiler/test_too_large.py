@@ -62,6 +62,11 @@ def test_weights_beyond_the_memory_are_refused_before_any_work(chip: Chip, memor
     assert f"bytes of {memory}, there are {capacity(chip, memory.lower()):,}" in text
     assert f"parameter 'w' takes {need:,} bytes (i8[{rows}, {4 * chip.lanes}])" in text
     assert "help: choose a chip with more memory" in text
+    over = re.search(r"that is ([\d,]+) bytes too much", text)
+    assert over
+    assert 0 < int(over[1].replace(",", "")) <= 8 * chip.lanes * max(chip.lanes, 8)
+    assert ("lpu-rram and tsp would hold it" in text) == (chip == TINY)
+    assert ("no chip that comes with Lockstep holds it" in text) == (chip == LPU)
 
 
 def test_the_largest_tensors_are_named_and_the_source_place() -> None:
