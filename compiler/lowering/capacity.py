@@ -120,11 +120,11 @@ def _require(what: str, needs: list[Need], memory: Literal["sram", "rram"], chip
 
 
 def _larger(chip: Chip, memory: Literal["sram", "rram"], needs: list[Need]) -> str:
-    """The presets that would hold this, weights in SRAM where a chip has no RRAM."""
+    """The presets that would hold this. Weights lie in SRAM only where a chip has no RRAM."""
 
     def holds(other: Chip) -> bool:
-        kind = memory if memory == "sram" or other.rram else "sram"
-        capacity = sum(other.words(unit.name) for unit in other.slices(kind)) * other.lanes
+        kinds = ("sram", "rram") if memory == "sram" and not chip.rram else (memory if other.rram else "sram",)
+        capacity = sum(other.words(unit.name) for kind in kinds for unit in other.slices(kind)) * other.lanes
         return sum(need.footprint_bytes(other) for need in needs) <= capacity
 
     names = [name for name in preset_names() if name != chip.name and holds(load_chip(name))]
