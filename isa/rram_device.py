@@ -1,7 +1,7 @@
 """The resistive cells of a chip: how often they err, how they are written, how long they last. Numbers are in the chip file.
 
 The raw bit error rate of a row is `ber_fresh` plus what wear, age and reads add, each a power of its share of the limit that
-the chip is rated for (`raw_error_rate`). What the numbers do is in `sim/cells.py` and `sim/programming.py`; docs/rram.md
+the chip is rated for (`raw_error_rate`). What the numbers do is in `sim/cells.py` and `sim/programming.py`; docs/devices.md
 explains them.
 """
 
