@@ -116,7 +116,7 @@ def one_hot(e: OnnxEmitter, call: Call) -> Value:
     depth = int(depth_input.reshape(-1)[0])
     (axis,) = normal_axes((call.integer("axis", -1),), index.rank + 1)
     shape = (*index.shape[:axis], 1, *index.shape[axis:])
-    places = from_start(wide(e, index).reshaped(*shape), depth)
+    places = from_start(wide(e, index).to("int32").reshaped(*shape), depth)
     hot = places.equals(iota(e, depth, axis, len(shape)))
     off, on = (Term(e, e.reshaped(e.sliced(values, (i,), (1,)), (1,) * len(shape))) for i in (0, 1))
     return hot.where(on, off).value
