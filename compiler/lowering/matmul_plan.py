@@ -62,21 +62,26 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     batch = prod(b.shape[:-2])
     rows = prod(result.shape[:-1]) // batch
     steps = -(-inner // depth)
-    tile_columns = -(-result.shape[-1] // chip.lanes) * batch
+    tile_columns = sum(-(-tensor_of(other.result).shape[-1] // chip.lanes) for other in _siblings(op)) * batch
     memory = "rram" if chip.rram and isinstance(op.b.owner, (ParamOp, ConstantOp)) else "sram"
     load = -(-min(depth, inner) // weight_rows_per_cycle(chip, memory, b.type))
 
     def cycles(groups: tuple[tuple[int, ...], ...]) -> float:
-        """Of a group: its feeds, or the loads of its side, which the groups of a side share, and half of the shorter of the
-        two, for they do not overlap without a gap. Tile columns need not come out even: the next product goes on with the next
-        group.
-        """
+        """Of the busiest group: its feeds, or the loads of its side, which the groups of a side share, and half of the shorter
+        of the two, for they do not overlap without a gap."""
         feeds, loads = -(-rows // len(groups[0])), load * max(1, len(groups) // len(mxm_sides(chip)))
-        return steps * max(1.0, tile_columns / len(groups)) * (max(feeds, loads) + min(feeds, loads) / 2)
+        return steps * -(-tile_columns // len(groups)) * (max(feeds, loads) + min(feeds, loads) / 2)
 
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
     ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]
     return Plan(mode, min(ways, key=lambda groups: (cycles(groups), -len(groups))), depth)
+
+
+def _siblings(op: MatmulOp) -> list[MatmulOp]:
+    """The products of the same activations with constant weights, this one among them: one goes on where the last one ends."""
+    users = [use.operation for use in op.a.uses if use.index == 0]
+    alike = [u for u in users if isinstance(u, MatmulOp) and isinstance(u.b.owner, (ParamOp, ConstantOp))]
+    return alike if op in alike and len(tensor_of(op.b).shape) == 2 else [op]
 
 
 def _groupings(mode: str, chip: Chip) -> list[tuple[tuple[int, ...], ...]]:

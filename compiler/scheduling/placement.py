@@ -186,11 +186,10 @@ def place(
 def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, device: DeviceRows | None) -> Places:
     fault: ModelFault | None = None
     crowded: list[tuple[int, Places]] = []
-    orders = list(_orders(flow, scheme))
-    for packed, order in [(False, None), *((False, order) for order in orders[:2]), *((True, order) for order in orders)]:
+    for packed, by_freedom, order in _attempts(flow, scheme):
         placement = _Placement(flow, chip, scheme, packed, residents, device)
         try:
-            places = placement.run_by_freedom(orders[0]) if order is None else placement.run(order)
+            places = placement.run_by_freedom(order) if by_freedom else placement.run(order)
         except ModelFault as found:
             fault = fault or found
             continue
@@ -202,6 +201,15 @@ def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, de
         assert fault is not None
         raise fault
     return min(crowded, key=lambda found: found[0])[1]
+
+
+def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, bool, list[Group]]]:
+    """(packed, by freedom, order): spread by freedom, spread in two of the orders, packed in all of them."""
+    first = next(_orders(flow, scheme))
+    yield False, True, first
+    orders = list(_orders(flow, scheme))
+    yield from ((False, False, order) for order in orders[:2])
+    yield from ((True, False, order) for order in orders)
 
 
 def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
@@ -346,7 +354,8 @@ class _Placement:
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
         waiting = set(order) - set(weights)
-        heap = [self.freedom(group, number[group]) for group in waiting]
+        taken = {group: {u for other in self.graph.neighbors(group) for u in self.chosen.get(other, ())} for group in waiting}
+        heap = [self.freedom(group, number[group], taken[group]) for group in waiting]
         heapify(heap)
         while waiting:
             group = order[heappop(heap)[2]]
@@ -354,17 +363,18 @@ class _Placement:
                 continue
             waiting.remove(group)
             self.place_group(group, self.flow.buffers[group[0]])
+            mine = set(self.chosen[group])
             for other in self.graph.neighbors(group):
-                if other in waiting:
-                    heappush(heap, self.freedom(other, number[other]))
+                if other in waiting and not mine <= taken[other]:
+                    taken[other] |= mine
+                    heappush(heap, self.freedom(other, number[other], taken[other]))
         return self.places
 
-    def freedom(self, group: Group, number: int) -> tuple[int, int, int]:
-        """(how many times its width the group finds in free slices of one side, fewest neighbours last, number)."""
+    def freedom(self, group: Group, number: int, taken: set[str]) -> tuple[int, int, int]:
+        """(how often the group's width goes into the slices of one side that are not taken, most neighbours first, number)."""
         buffer = self.flow.buffers[group[0]]
-        forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
         sides: tuple[Side, ...] = (self.side_of[group],) if group in self.side_of else ("w", "e")
-        free = max(sum(u.name not in forbidden for u in self.chip.slices(buffer.memory, side)) for side in sides)
+        free = max(sum(u.name not in taken for u in self.chip.slices(buffer.memory, side)) for side in sides)
         return free // (buffer.stripes * buffer.bytes), -self.graph.degree(group), number
 
     def place_group(self, group: Group, buffer: Buffer) -> None:
