@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from compiler.cli.llm.generator import Generator
     from sim.counters import Counters
 
-BUCKET = 128
-"""Tokens of the prompt at once."""
-
 
 @click.command()
 @click.argument("model", metavar="MODEL.gguf", type=click.Path(path_type=Path))
@@ -25,7 +22,13 @@ BUCKET = 128
 @click.option("--chat", is_flag=True, help="Put the prompt into the model's chat template.")
 @click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Most tokens to produce.")
 @click.option("--context", type=click.IntRange(2), default=512, show_default=True, help="Positions that the chip keeps.")
-@click.option("--bucket", type=click.IntRange(1), default=BUCKET, show_default=True, help="Tokens of the prompt at once.")
+@click.option(
+    "--bucket",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Tokens of the prompt at once; 128 compiles a prefill program, for minutes.",
+)
 @click.option("--precision", type=click.Choice(["i8f16", "f16"]), default="i8f16", show_default=True, help="Of the weights.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="0 takes the likeliest token.")
 @click.option("--top-k", type=click.IntRange(0), default=0, help="Draw from the likeliest so many; 0 from all.")
@@ -48,7 +51,7 @@ def generate(
 ) -> None:
     """Produce text with a Llama-type model from a GGUF file: weights in RRAM, keys and values in SRAM, token by token.
 
-    Two programs are compiled the first time and kept in the user's cache folder: prefill, for the prompt, and decode.
+    The decode program, and with --bucket a prefill program, are compiled the first time and kept in the user's cache folder.
 
     \b
     lockstep generate model.gguf --prompt "The capital of France is"
