@@ -111,8 +111,8 @@ def run_pipeline(module: ModuleOp, context: LockstepContext, passes: str | None,
     """The module after these passes (None: the default pipeline), up to the last one named `last`. Raises ToolchainError.
 
     Where trips of the default pipeline turn out to need something twice at once, or so many slices at once that buffers find
-    no place, the graph is lowered again, one operation a trip and no tensor in segments. Who writes a pipeline of their own
-    gets what it says, or the fault.
+    no place, the graph is lowered again with half as many operations a trip, down to one, then with no tensor in segments
+    either. Who writes a pipeline of their own gets what it says, or the fault.
     """
     steps = parse_passes(DEFAULT_PIPELINE if passes is None else passes)
     end = max((i for i, step in enumerate(steps) if step.name == last), default=len(steps) - 1) + 1
@@ -128,15 +128,15 @@ def run_passes(
         require_room(module, require_chip_of(context, LowerToFlowPass.name))
     for step in steps[:at]:
         step.apply(context, module)
-    graph = module.clone() if at < len(steps) and lower_again else module
-    try:
-        for step in steps[at:]:
-            step.apply(context, module)
-    except (TripFault, NoRoomFault):
-        lowering = steps[at]
-        if not lower_again or not isinstance(lowering, LowerToFlowPass) or lowering.fuse_limit == 1:
-            raise
-        for step in (LowerToFlowPass(fuse_limit=1), *steps[at + 1 :]):
-            step.apply(context, graph)
-        return graph
-    return module
+    while True:
+        lowering = steps[at] if at < len(steps) else None
+        again = lower_again and isinstance(lowering, LowerToFlowPass) and lowering.fuse_limit > 1
+        graph = module.clone() if again else module
+        try:
+            for step in steps[at:]:
+                step.apply(context, module)
+            return module
+        except (TripFault, NoRoomFault):
+            if not again or not isinstance(lowering, LowerToFlowPass):
+                raise
+        module, steps = graph, [*steps[:at], LowerToFlowPass(fuse_limit=lowering.fuse_limit // 2), *steps[at + 1 :]]
