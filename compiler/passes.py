@@ -26,6 +26,7 @@ def _from(module: str, name: str) -> Callable[[], type[ModulePass]]:
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "integer-products": _from("transforms.integer_products", "IntegerProductsPass"),
     "set-precision": _from("transforms.set_precision", "SetPrecisionPass"),
+    "pack-images": _from("transforms.pack_images", "PackImagesPass"),
     "decompose": _from("transforms.decompose", "DecomposePass"),
     "canonicalize-graph": _from("transforms.canonicalize_graph", "CanonicalizeGraphPass"),
     "fold-constants": _from("transforms.fold_constants", "FoldConstantsPass"),

@@ -31,7 +31,7 @@ from isa.program import Program
 from isa.timing import program_cycles
 
 DEFAULT_PIPELINE = (
-    "decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
+    "pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
     "lower-to-flow{fuse-limit=8},place-memory{scheme=scheduled},schedule"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "schedule"}

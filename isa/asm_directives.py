@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from isa.asm_data import SideFiles, Words, parse_word
 from isa.asm_text import Line, Token, listed
 from isa.chip import Chip, load_chip, preset_names
 from isa.form import image_problem, symbol_problem
+from isa.packing import Packing
 from isa.program import Image, Piece, Symbol
 from isa.spec import TYPES, ElementType
 
@@ -24,6 +25,8 @@ _TYPE_OF: dict[str, ElementType] = {name: name for name in TYPES}
 _PIECE_FIELDS = ("base", "count", "row", "tile", "byte", "step", "row_step")
 _OPTIONAL_PIECE_FIELDS = ("step", "row_step")
 _LIMIT = 1 << 40
+_PACKING_NUMBERS = 9
+_IMAGE_AXES = 3
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ class Directives:
 
     @property
     def symbols(self) -> list[Symbol]:
-        return [Symbol(s.name, s.role, s.shape, s.type, tuple(o.pieces), s.scale) for o in self._symbols for s in (o.symbol,)]
+        return [replace(given.symbol, pieces=tuple(given.pieces)) for given in self._symbols]
 
     @property
     def wants_words(self) -> bool:
@@ -135,6 +138,7 @@ class Directives:
 
     def _read_symbol(self, line: Line, chip: Chip) -> None:
         self._skip_pieces = True
+        place = line.token
         name = line.name("the name of a symbol")
         if not line.found(*_ROLES):
             line.fault(f"the role of the symbol ({listed(_ROLES)})")
@@ -147,19 +151,37 @@ class Directives:
         if line.found("scale"):
             line.advance()
             scale = _real(line)
+        packing = None
+        if line.found("packed"):
+            line.advance()
+            packing = self._packing(line, shape)
         line.end()
-        self._symbols.append(_OpenSymbol(Symbol(name, role, shape, kind, (), scale)))
+        symbol = Symbol(name, role, shape, kind, (), scale, packing)
+        if packing and (problem := symbol_problem(symbol, chip)):
+            line.wrong(problem, place)
+        self._symbols.append(_OpenSymbol(symbol))
         self._skip_pieces = False
 
     def _shape(self, line: Line) -> tuple[int, ...]:
+        return self._numbers(line, "an extent", 0)
+
+    def _packing(self, line: Line, shape: tuple[int, ...]) -> Packing:
+        place = line.token
+        numbers = self._numbers(line, "a number of the packing", -_LIMIT)
+        if len(numbers) != _PACKING_NUMBERS or len(shape) != _IMAGE_AXES:
+            line.wrong(f"a packing of an image [H, W, C] has {_PACKING_NUMBERS} numbers", place)
+        height, width, channels = shape
+        return Packing((height, width, channels), *numbers)
+
+    def _numbers(self, line: Line, what: str, low: int) -> tuple[int, ...]:
         line.mark("[")
-        shape: list[int] = []
+        numbers: list[int] = []
         while not line.found("]"):
-            if shape:
+            if numbers:
                 line.mark(",")
-            shape.append(line.integer("an extent", 0, _LIMIT))
+            numbers.append(line.integer(what, low, _LIMIT))
         line.mark("]")
-        return tuple(shape)
+        return tuple(numbers)
 
     def _read_piece(self, line: Line, chip: Chip) -> None:
         if self._skip_pieces:

@@ -50,9 +50,10 @@ def _overlaps(images: list[Image]) -> list[tuple[Image, Image]]:
 
 def _shape_problem(symbol: Symbol, lanes: int) -> str | None:
     """Why the pieces of a symbol are not rows and tiles of a tensor of its shape, or None."""
-    columns = symbol.shape[-1] if symbol.shape else 1
+    shape = symbol.matrix_shape(lanes)
+    columns = shape[-1] if shape else 1
     count = 1
-    for extent in symbol.shape[:-1]:
+    for extent in shape[:-1]:
         count *= extent
     tiles = -(-columns // lanes)
     for piece in symbol.pieces:

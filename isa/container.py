@@ -27,6 +27,7 @@ from isa.chip import Chip
 from isa.encode import WORD_BYTES, decode_operations, encode_operations
 from isa.errors import Location, ProgramFileFault, ScheduleFault
 from isa.form import program_problem
+from isa.packing import Packing
 from isa.program import FORMAT_VERSION, Image, Piece, Program, Symbol
 from isa.spec import ElementType
 
@@ -55,6 +56,7 @@ class _SymbolEntry(_Entry):
     type: ElementType
     scale: float | None
     pieces: list[tuple[str, int, int, int, int, int, int, int]]
+    packing: tuple[int, int, int, int, int, int, int, int, int] | None = None
 
 
 class _Header(_Entry):
@@ -66,6 +68,13 @@ class _Header(_Entry):
     symbols: list[_SymbolEntry]
     origins: list[str]
     facts: dict[str, Any]
+
+
+def _packing(symbol: _SymbolEntry) -> Packing | None:
+    if symbol.packing is None:
+        return None
+    height, width, channels = symbol.shape if len(symbol.shape) == 3 else (0, 0, 0)
+    return Packing((height, width, channels), *symbol.packing)
 
 
 def _piece_row(piece: Piece) -> list[object]:
@@ -83,6 +92,7 @@ def _header_text(program: Program) -> str:
             "scale": None if s.scale is None else float(s.scale),
             "pieces": [_piece_row(p) for p in s.pieces],
         }
+        | ({"packing": list(map(int, s.packing.numbers))} if s.packing else {})
         for s in program.symbols
     ]
     header = {
@@ -199,7 +209,8 @@ def program_from_bytes(data: bytes, file: str) -> Program:
     if len(operations) != len(origins):
         raise ProgramFileFault(f"{len(origins)} origins for {len(operations)} operations", Location(file))
     symbols = [
-        Symbol(s.name, s.role, s.shape, s.type, tuple(Piece(*piece) for piece in s.pieces), s.scale) for s in header.symbols
+        Symbol(s.name, s.role, s.shape, s.type, tuple(Piece(*piece) for piece in s.pieces), s.scale, _packing(s))
+        for s in header.symbols
     ]
     images = [Image(e.name, e.unit, e.base, tensors[f"image.{i}"]) for i, e in enumerate(header.images)]
     program = Program(chip, operations, images, symbols, header.origins, header.facts)

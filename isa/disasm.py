@@ -42,7 +42,11 @@ def _piece_text(piece: Piece) -> str:
 def _symbol_lines(symbol: Symbol) -> list[str]:
     shape = ", ".join(str(extent) for extent in symbol.shape)
     scale = "" if symbol.scale is None else f" scale {float(symbol.scale)!r}"
-    return [f".symbol {quoted(symbol.name)} {symbol.role} [{shape}] {symbol.type}{scale}", *map(_piece_text, symbol.pieces)]
+    packed = f" packed {list(symbol.packing.numbers)}" if symbol.packing else ""
+    return [
+        f".symbol {quoted(symbol.name)} {symbol.role} [{shape}] {symbol.type}{scale}{packed}",
+        *map(_piece_text, symbol.pieces),
+    ]
 
 
 def _image_lines(image: Image, key: str, side_file: str | None) -> list[str]:

@@ -141,6 +141,8 @@ def symbol_problem(symbol: Symbol, chip: Chip) -> str | None:
         return f"symbol {symbol.name}: no type '{symbol.type}'"
     if any(extent < 0 for extent in symbol.shape):
         return f"symbol {symbol.name}: shape {list(symbol.shape)} has a negative extent"
+    if symbol.packing and (problem := symbol.packing.problem(symbol.shape, chip.lanes)):
+        return f"symbol {symbol.name}: {problem}"
     for piece in symbol.pieces:
         unit = chip.units.get(piece.unit)
         if unit is None or unit.kind not in ("sram", "rram"):

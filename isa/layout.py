@@ -42,6 +42,8 @@ def rows(piece: Piece) -> NDArray[np.int64]:
 
 def pack(array: NDArray[np.generic], symbol: Symbol, lanes: int) -> Iterator[tuple[Piece, Words]]:
     """The words of each piece, uint8 [count, lanes]. `array` has the symbol's shape and type. Lanes past C are zero."""
+    if symbol.packing:
+        array = symbol.packing.pack(array, lanes)
     matrix = as_matrix(np.ascontiguousarray(array, dtype=NUMPY_TYPES[symbol.type]))
     width = BYTES[symbol.type]
     columns = matrix.shape[1]
@@ -58,11 +60,13 @@ def pack(array: NDArray[np.generic], symbol: Symbol, lanes: int) -> Iterator[tup
 
 def unpack(symbol: Symbol, lanes: int, read: Callable[[Piece], Words]) -> NDArray[np.generic]:
     """The tensor that lies in memory; `read` gives a piece's words, uint8 [count, lanes]."""
-    columns = symbol.shape[-1] if symbol.shape else 1
-    count = int(np.prod(symbol.shape, dtype=np.int64)) // columns
+    shape = symbol.matrix_shape(lanes)
+    columns = shape[-1] if shape else 1
+    count = int(np.prod(shape, dtype=np.int64)) // columns
     octets = np.zeros((count, columns, BYTES[symbol.type]), np.uint8)
     for piece in symbol.pieces:
         first = piece.tile * lanes
         width = min(lanes, columns - first)
         octets[rows(piece), first : first + width, piece.byte] = read(piece)[:, :width]
-    return octets.view(NUMPY_TYPES[symbol.type]).reshape(symbol.shape)
+    array = octets.view(NUMPY_TYPES[symbol.type]).reshape(shape)
+    return symbol.packing.unpack(array, lanes) if symbol.packing else array

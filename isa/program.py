@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.chip import Chip
+from isa.packing import Packing
 from isa.spec import BY_MNEMONIC, BYTES, ElementType, Instruction
 
 Direction = Literal["e", "w"]
@@ -99,7 +100,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A named tensor: where it lies and what it means. `scale` is the quantisation step, where the source gives one."""
+    """A named tensor: where it lies and what it means. `scale` is the quantisation step, where the source gives one.
+
+    With a packing, rows and tiles of the pieces are those of the packed matrix, which the host makes of the tensor.
+    """
 
     name: str
     role: Literal["input", "output", "param", "state"]
@@ -107,6 +111,11 @@ class Symbol:
     type: ElementType
     pieces: tuple[Piece, ...]
     scale: float | None = None
+    packing: Packing | None = None
+
+    def matrix_shape(self, lanes: int) -> tuple[int, ...]:
+        """Shape of what lies in memory on a chip with so many lanes."""
+        return self.packing.shape(lanes) if self.packing else self.shape
 
     @property
     def byte_columns(self) -> int:

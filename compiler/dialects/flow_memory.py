@@ -33,7 +33,10 @@ from compiler.dialects.flow_types import MemoryAttr, RoleAttr, StreamType, at_le
 from compiler.dialects.graph_shapes import Tensor
 from compiler.dialects.graph_types import tensor_of
 from isa.errors import ModelFault
+from isa.packing import Packing
 from isa.spec import BYTES
+
+PACKING_NUMBERS = 9
 
 
 @irdl_op_definition
@@ -45,6 +48,7 @@ class BufferOp(IRDLOperation):
     `segments` are the first rows of the row ranges that may lie in different slices; row l of a segment lies in stripe
     l mod `stripes`. `spare` words follow the last row of every place, where scatters put what belongs to another stripe.
     `sides` has a letter for every tile of every segment: w or e where the side is fixed, '.' where not.
+    `packs [224, 224, 3] by [112, 23, …]` says how the host makes it of a tensor of that shape (`isa.packing.Packing.numbers`).
     Placement adds `at ["sram.e0", "sram.w1"] slices [0, 1] bases [0, 64]`: for each segment, stripe, tile and byte, in
     that order, the number of the slice in the list and the address of the first word; `word_step 10`, where the words of a
     column are not neighbours.
@@ -59,6 +63,8 @@ class BufferOp(IRDLOperation):
     spare = opt_prop_def(IntegerAttr[I64])
     sides = opt_prop_def(StringAttr)
     digest = opt_prop_def(StringAttr)
+    image = opt_prop_def(DenseArrayBase.constr(i64))
+    packing = opt_prop_def(DenseArrayBase.constr(i64))
     units = opt_prop_def(ArrayAttr[StringAttr])
     slices = opt_prop_def(DenseArrayBase.constr(i64))
     bases = opt_prop_def(DenseArrayBase.constr(i64))
@@ -68,6 +74,7 @@ class BufferOp(IRDLOperation):
     assembly_format = (
         "$sym_name $role `in` $memory `stripes` $stripes `segments` $segments (`spare` $spare^)? (`sides` $sides^)? "
         "(`digest` $digest^)? "
+        "(`packs` $image^ `by` $packing)? "
         "(`at` $units^ `slices` $slices `bases` $bases)? (`word_step` $word_step^)? attr-dict `:` $type"
     )
 
@@ -75,6 +82,17 @@ class BufferOp(IRDLOperation):
     def tensor(self) -> Tensor:
         """Raises ModelFault for a type that no buffer has."""
         return tensor_of(cast(Attribute, self.type))
+
+    def packed(self) -> Packing | None:
+        if self.image is None or self.packing is None:
+            return None
+        image, numbers = self.image.get_values(), self.packing.get_values()
+        if len(image) != 3 or len(numbers) != PACKING_NUMBERS or min(image) < 1:
+            raise VerifyException(f"{self.name}: a packing has three sizes and {PACKING_NUMBERS} numbers")
+        packing = Packing((image[0], image[1], image[2]), *numbers)
+        if problem := packing.problem(image, 1 << 30):
+            raise VerifyException(f"{self.name}: {problem}")
+        return packing
 
     def rows(self) -> int:
         return prod(self.tensor.shape[:-1])
@@ -93,6 +111,10 @@ class BufferOp(IRDLOperation):
             raise VerifyException(f"{self.name}: segments {list(first)} do not rise from 0 to below {self.rows()} rows")
         if self.sides and set(self.sides.data) - set("we."):
             raise VerifyException(f"{self.name}: sides '{self.sides.data}' has letters other than w, e and '.'")
+        if (packing := self.packed()) and packing.shape(1 << 30)[:2] != tensor.shape[:2]:
+            raise VerifyException(
+                f"{self.name}: the packing gives {list(packing.shape(1 << 30)[:2])} rows, not {list(tensor.shape)}"
+            )
         self._verify_places(len(first) * self.stripes.value.data * BYTES[tensor.type])
 
     def _verify_places(self, width: int) -> None:

@@ -116,6 +116,9 @@ def _buffer_op(buffer: Buffer) -> ir.BufferOp:
     if buffer.sides:
         groups = product(range(len(buffer.segments)), range(buffer.tiles))
         properties["sides"] = StringAttr("".join(buffer.sides.get(g, ".") for g in groups))
+    if buffer.packing:
+        properties["image"] = numbers(buffer.packing.image)
+        properties["packing"] = numbers(buffer.packing.numbers)
     if buffer.digest:
         properties["digest"] = StringAttr(buffer.digest)
     return ir.BufferOp.create(properties=properties)

@@ -50,6 +50,7 @@ from compiler.dialects.graph_moves import (
 )
 from compiler.dialects.graph_shapes import Tensor
 from compiler.dialects.graph_spatial import Conv2dOp, MaxPool2dOp
+from compiler.dialects.graph_stencil import PackOp, StencilOp
 from compiler.dialects.graph_values import ConstantOp, InputOp, OutputOp, ParamOp, StateOp, UpdateOp
 
 Graph = Dialect(
@@ -57,7 +58,7 @@ Graph = Dialect(
     [
         InputOp, OutputOp, ParamOp, StateOp, UpdateOp, ConstantOp,
         UnaryOp, BinaryOp, WhereOp, CastOp, QuantizeOp, DequantizeOp, RequantizeOp,
-        ReduceOp, MatmulOp, Conv2dOp, MaxPool2dOp, SoftmaxOp, LayerNormOp, RmsNormOp,
+        ReduceOp, MatmulOp, Conv2dOp, MaxPool2dOp, PackOp, StencilOp, SoftmaxOp, LayerNormOp, RmsNormOp,
         ReshapeOp, TransposeOp, SliceOp, ConcatOp, PadOp, GatherOp, ScatterOp, InsertOp, BroadcastOp,
     ],
     [UnaryAttr, BinaryAttr, ReduceAttr, PrecisionAttr],
@@ -84,6 +85,7 @@ __all__ = [
     "MaxPool2dOp",
     "NamedOp",
     "OutputOp",
+    "PackOp",
     "PadOp",
     "ParamOp",
     "PrecisionAttr",
@@ -100,6 +102,7 @@ __all__ = [
     "SliceOp",
     "SoftmaxOp",
     "StateOp",
+    "StencilOp",
     "Tensor",
     "TransposeOp",
     "UnaryAttr",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, LocationAttr, TensorType, i64
 from xdsl.ir import SSAValue
@@ -13,33 +12,8 @@ from xdsl.traits import Pure
 from compiler.dialects.graph_base import GraphOp, Indices, indices
 from compiler.dialects.graph_shapes import MATMUL_TYPES, Tensor
 from compiler.dialects.graph_types import tensor_of
+from compiler.layout.window import Window
 from isa.errors import ModelFault
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How a kernel moves over an image. `pads` are top, left, bottom, right."""
-
-    kernel: tuple[int, int]
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    dilations: tuple[int, int] = (1, 1)
-
-    def sizes(self, op: str, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the result. Raises ModelFault."""
-        for what, values, low in (("strides", self.strides, 1), ("dilations", self.dilations, 1), ("pads", self.pads, 0)):
-            if min(values) < low:
-                raise ModelFault(f"{op}: {what} {list(values)} must be at least {low}")
-        found: list[int] = []
-        for axis, size in enumerate((height, width)):
-            reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1
-            room = size + self.pads[axis] + self.pads[axis + 2]
-            if room < reach:
-                raise ModelFault(
-                    f"{op}: a window of {reach} {('rows', 'columns')[axis]} is larger than the padded image, which has {room}"
-                )
-            found.append((room - reach) // self.strides[axis] + 1)
-        return found[0], found[1]
 
 
 def conv2d(x: Tensor, w: Tensor, window: Window, groups: int) -> Tensor:
@@ -63,12 +37,8 @@ def maxpool2d(x: Tensor, window: Window) -> Tensor:
     if min(window.kernel) < 1:
         raise ModelFault(f"maxpool2d: kernel {list(window.kernel)} must be at least 1")
     height, width = window.sizes("maxpool2d", *x.shape[:2])
-    for axis, (size, count) in enumerate(((x.shape[0], height), (x.shape[1], width))):
-        for i in range(count):
-            first = i * window.strides[axis] - window.pads[axis]
-            places = range(first, first + window.kernel[axis] * window.dilations[axis], window.dilations[axis])
-            if not any(0 <= place < size for place in places):
-                raise ModelFault(f"maxpool2d: window {i} along axis {axis} lies in the padding only")
+    if not window.meets_image(*x.shape[:2]):
+        raise ModelFault(f"maxpool2d: there are windows over the padding of {x} only")
     return Tensor(x.type, (height, width, x.shape[2]))
 
 

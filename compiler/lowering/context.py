@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -156,12 +156,12 @@ class Lowering:
             hint = Hint(other.segments) if other.stripes == 1 and prod(shape[:-1]) == like.rows else hint
         return view_of(self.buffer("t", Tensor(kind, shape), "temporary", hint))
 
-    def constant(self, array: NDArray[np.generic], stem: str, role: Role = "constant") -> View:
+    def constant(self, array: NDArray[np.generic], stem: str, role: Role = "constant", hint: Hint | None = None) -> View:
         """A constant in SRAM, in rows; equal constants are kept once."""
         digest = self.weights.add(array)
         if digest not in self.constants:
             kind = element_type(array)
-            self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), role, digest=digest))
+            self.constants[digest] = view_of(self.buffer(stem, Tensor(kind, array.shape), role, hint, digest))
         return self.constants[digest]
 
     def stationary(
@@ -200,6 +200,30 @@ class Lowering:
         for (segment, _, tile, _), place in (shared_places(buffer, self.residents) or {}).items():
             buffer.sides[segment, tile] = self.chip.units[place.unit].side or "w"
 
+    def near_stationary(self, matrices: Sequence[NDArray[np.generic]], side: Side) -> Buffer:
+        """Weights for the planes of one side, in memory of that side: matrices [K, N], a segment each, in the order of their
+        loads."""
+        array = np.concatenate(matrices)
+        kind = element_type(array)
+        memory = "rram" if self.chip.rram else "sram"
+        stripes = weight_rows_per_cycle(self.chip, memory, kind)
+        borders = tuple(np.cumsum([0, *(len(m) for m in matrices[:-1])]).tolist())
+        digest = self.weights.add(array)
+        buffer = Buffer("w", array.shape, kind, "constant", memory, self.chip.lanes, stripes, borders, digest)
+        if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
+            buffer.sides |= {(segment, 0): side for segment in range(len(borders))}
+        return self.add(buffer)
+
+    def constant_for_planes(self, row: NDArray[np.generic], sides: Sequence[Side | None]) -> View:
+        """A row of constants as often as there are planes, row p near plane p."""
+        digest = self.weights.add(np.tile(row, (len(sides), 1)))
+        key = f"planes {digest}"
+        if key not in self.constants:
+            tensor = Tensor(element_type(row), (len(sides), len(row)))
+            hint = Hint(tuple(range(len(sides))), tuple(side or "w" for side in sides))
+            self.constants[key] = view_of(self.buffer("c", tensor, "constant", hint, digest))
+        return self.constants[key]
+
     def array_of(self, value: SSAValue) -> NDArray[np.generic] | None:
         """The elements of a parameter or constant, or None."""
         owner = value.owner
@@ -229,7 +253,7 @@ class Lowering:
             assert array is not None
             owner = value.owner
             stem, role = (owner.label, "param") if isinstance(owner, ParamOp) else ("c", "constant")
-            self.views[value] = self.constant(np.ascontiguousarray(array), stem, role)
+            self.views[value] = self.constant(np.ascontiguousarray(array), stem, role, self.hints.get(value))
         return self.views[value]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, ConstantOp, MatmulOp, ReduceOp, UnaryOp, WhereOp
+from compiler.dialects.graph import BinaryOp, CastOp, ConstantOp, MatmulOp, ReduceOp, StencilOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from isa.chip import Chip
 from isa.spec import BYTES
@@ -22,7 +22,7 @@ class Cluster:
     """
 
     operations: list[Operation] = field(default_factory=list[Operation])
-    matmul: MatmulOp | None = None
+    matmul: MatmulOp | StencilOp | None = None
     folds: list[ReduceOp] = field(default_factory=list[ReduceOp])
 
     @property
@@ -56,7 +56,7 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
         if isinstance(root, ELEMENTWISE):
             cluster = _grow(root, assigned, chip, limit)
             cluster.operations.sort(key=lambda op: order[op])
-        elif isinstance(root, MatmulOp):
+        elif isinstance(root, MatmulOp | StencilOp):
             cluster = Cluster([], root)
         else:
             continue
@@ -68,7 +68,12 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
         for op in block.ops:
             if isinstance(op, ReduceOp) and _folds_lanes(op):
                 cluster = assigned.get(op.x.owner) if isinstance(op.x.owner, Operation) else None
-                if cluster and cluster.result is op.x and len(cluster.folds) < MAX_FOLDS:
+                if (
+                    cluster
+                    and cluster.result is op.x
+                    and not isinstance(cluster.matmul, StencilOp)
+                    and len(cluster.folds) < MAX_FOLDS
+                ):
                     cluster.folds.append(op)
     return assigned
 
@@ -104,7 +109,7 @@ def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit
                 continue
             if isinstance(maker, MatmulOp) and tensor_of(operand).shape != shape:
                 continue
-            if isinstance(maker, MatmulOp) and cluster.matmul is None:
+            if isinstance(maker, MatmulOp | StencilOp) and cluster.matmul is None:
                 cluster.matmul = maker
             elif isinstance(maker, ELEMENTWISE) and len(cluster.operations) < limit:
                 grown = Cluster([*cluster.operations, maker], cluster.matmul)

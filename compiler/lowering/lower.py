@@ -17,6 +17,7 @@ from compiler.dialects.graph import (
     InsertOp,
     MatmulOp,
     OutputOp,
+    PackOp,
     PadOp,
     ParamOp,
     ReduceOp,
@@ -24,6 +25,7 @@ from compiler.dialects.graph import (
     ScatterOp,
     SliceOp,
     StateOp,
+    StencilOp,
     TransposeOp,
     UpdateOp,
 )
@@ -40,6 +42,7 @@ from compiler.lowering.matmul import lower_matmul
 from compiler.lowering.memory_hints import memory_hints
 from compiler.lowering.reductions import lower_reduce
 from compiler.lowering.scatter import lower_scatter
+from compiler.lowering.stencil import lower_stencil
 from compiler.lowering.transposes import lower_transpose
 from compiler.lowering.views import View, view_of
 from compiler.scheduling.shared_memory import Residents
@@ -65,7 +68,7 @@ def lower_graph(
         try:
             if isinstance(op, UpdateOp):
                 ending.append(op)
-            elif isinstance(op, (MatmulOp, *ELEMENTWISE)):
+            elif isinstance(op, (MatmulOp, StencilOp, *ELEMENTWISE)):
                 _lower_clustered(lowering, op, groups[op])
             else:
                 _lower_single(lowering, op)
@@ -98,7 +101,9 @@ def _update_states(lowering: Lowering, updates: list[UpdateOp]) -> None:
 def _lower_clustered(lowering: Lowering, op: Operation, cluster: Cluster) -> None:
     if cluster.operations and op is not cluster.root:
         return
-    if cluster.matmul:
+    if isinstance(cluster.matmul, StencilOp):
+        lower_stencil(lowering, cluster.matmul, cluster)
+    elif cluster.matmul:
         lower_matmul(lowering, cluster.matmul, cluster)
     else:
         lower_cluster(lowering, cluster)
@@ -106,7 +111,11 @@ def _lower_clustered(lowering: Lowering, op: Operation, cluster: Cluster) -> Non
 
 def _lower_single(lowering: Lowering, op: Operation) -> None:
     lowering.origin = describe(op)
-    if isinstance(op, (InputOp, StateOp)):
+    if isinstance(op, InputOp) and all(isinstance(use.operation, PackOp) for use in op.result.uses) and op.result.uses:
+        return
+    if isinstance(op, PackOp):
+        _lower_pack(lowering, op)
+    elif isinstance(op, (InputOp, StateOp)):
         role = "input" if isinstance(op, InputOp) else "state"
         buffer = lowering.buffer(op.label, op.tensor, role, lowering.hints.get(op.result))
         lowering.move_in(buffer)
@@ -142,6 +151,16 @@ def _lower_output(lowering: Lowering, op: OutputOp) -> None:
         return
     buffer = lowering.buffer(op.label, op.tensor, "output")
     copy_rows(lowering, view, view_of(buffer))
+
+
+def _lower_pack(lowering: Lowering, op: PackOp) -> None:
+    """The input's buffer holds what the host makes of it."""
+    maker = op.x.owner
+    if not isinstance(maker, InputOp) or len(list(op.x.uses)) > 1:
+        raise ModelFault("only inputs that nothing else uses are packed")
+    buffer = lowering.buffer(maker.label, op.tensor, "input", lowering.hints.get(op.result))
+    buffer.packing = op.packing
+    lowering.views[op.result] = view_of(buffer)
 
 
 def _lower_broadcast(lowering: Lowering, op: BroadcastOp) -> None:

@@ -9,17 +9,20 @@ from compiler.dialects.graph import (
     InputOp,
     MatmulOp,
     OutputOp,
+    PackOp,
     ParamOp,
     ReduceOp,
     ReshapeOp,
     ScatterOp,
     SliceOp,
+    StencilOp,
     TransposeOp,
 )
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Hint, Inside, weight_rows_per_cycle
 from compiler.lowering.fusion import ELEMENTWISE, Cluster
 from compiler.lowering.matmul_plan import plan
+from compiler.lowering.stencil_plan import stencil_plan
 from isa.chip import Chip, Side
 
 MIN_SEGMENT_ROWS = 32
@@ -41,6 +44,7 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         inside = _inside(op, groups[op], chip) if op in groups else None
         if inside:
             hints.setdefault(op.results[0], Hint(inside=inside))
+    hints |= _stencil_hints(block, chip)
     for op in matmuls:
         spread = plan(op, chip)
         borders = spread.row_borders(_rows(op.result))
@@ -84,7 +88,7 @@ def _inside(op: Operation, cluster: Cluster, chip: Chip) -> Inside | None:
 
     Nothing in the epilogue may be bound to lanes, for the product is moved to its window before.
     """
-    if cluster.matmul is None or op is not (cluster.operations[-1] if cluster.operations else cluster.matmul):
+    if not isinstance(cluster.matmul, MatmulOp) or op is not (cluster.operations[-1] if cluster.operations else cluster.matmul):
         return None
     value, shape = op.results[0], tensor_of(op.results[0]).shape
     inside = {cluster.matmul.result, *(o.results[0] for o in cluster.operations)}
@@ -111,6 +115,25 @@ def _inside(op: Operation, cluster: Cluster, chip: Chip) -> Inside | None:
 def _only_user(value: SSAValue) -> Operation | None:
     users = [use.operation for use in value.uses]
     return users[0] if len(users) == 1 else None
+
+
+def _stencil_hints(block: Block, chip: Chip) -> dict[SSAValue, Hint]:
+    """Packed images in the shares of the planes that write them: results, what follows from them, and constants like them."""
+    shares: dict[tuple[int, ...], Hint] = {}
+    hints: dict[SSAValue, Hint] = {}
+    for op in block.ops:
+        if isinstance(op, StencilOp):
+            spread = stencil_plan(op, chip)
+            shares.setdefault(tensor_of(op.result).shape, Hint(spread.borders, spread.near))
+    for op in block.ops:
+        for value in op.results if isinstance(op, (StencilOp, PackOp, ConstantOp, ParamOp, *ELEMENTWISE)) else ():
+            rows = tensor_of(value).shape[:2]
+            alike = next((hint for shape, hint in shares.items() if shape == tensor_of(value).shape), None)
+            if alike is None and isinstance(op, PackOp):
+                alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), None)
+            if alike is not None:
+                hints[value] = alike
+    return hints
 
 
 def _rows(value: SSAValue) -> int:

@@ -202,7 +202,7 @@ def runs(views: Sequence[View], buffers: dict[str, Buffer]) -> Iterator[Run]:
     count, steps = merged.pop(longest) if longest is not None else (1, [0] * len(views))
     for offsets in _offsets(merged, len(views)):
         starts = [v.offset + o for v, o in zip(views, offsets, strict=True)]
-        yield from _cut_at_segments(count, starts, steps, [buffers[v.buffer] for v in views])
+        yield from cut_at_segments(count, starts, steps, [buffers[v.buffer] for v in views])
 
 
 def _offsets(axes: list[tuple[int, list[int]]], width: int) -> Iterator[list[int]]:
@@ -216,7 +216,7 @@ def _offsets(axes: list[tuple[int, list[int]]], width: int) -> Iterator[list[int
             yield [i * s + o for s, o in zip(strides, inner, strict=True)]
 
 
-def _cut_at_segments(count: int, starts: list[int], steps: list[int], buffers: list[Buffer]) -> Iterator[Run]:
+def cut_at_segments(count: int, starts: list[int], steps: list[int], buffers: list[Buffer]) -> Iterator[Run]:
     """Cut a walk where one of the buffers changes its segment."""
     first = 0
     while first < count:

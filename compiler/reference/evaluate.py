@@ -63,6 +63,8 @@ RULES: dict[type[Operation], Rule] = {
     graph.MatmulOp: _matmul,
     graph.Conv2dOp: lambda op, x, chip: spatial.conv2d(x[0], x[1], op.window, op.groups.value.data, chip),
     graph.MaxPool2dOp: lambda op, x, chip: spatial.maxpool2d(x[0], op.window),
+    graph.PackOp: lambda op, x, chip: op.packing.pack(x[0], op.lanes.value.data),
+    graph.StencilOp: lambda op, x, chip: spatial.stencil(x[0], x[1], op, chip),
     graph.SoftmaxOp: lambda op, x, chip: reductions.softmax(x[0], chip.lanes),
     graph.LayerNormOp: lambda op, x, chip: reductions.layernorm(x[0], x[1], x[2], op.eps.value.data, chip.lanes),
     graph.RmsNormOp: lambda op, x, chip: reductions.rmsnorm(x[0], x[1], op.eps.value.data, chip.lanes),

@@ -1,4 +1,4 @@
-"""Convolution and pooling over [height, width, channels], straight from their definition.
+"""Convolution and pooling over [height, width, channels], straight from their definition, and stencils over packed images.
 
 A convolution adds up one product a kernel position, rows first, each in steps of the chip's depth over the channels of the
 image: in the float modes this order is part of the definition. The padding of a convolution is zeros, and so are the weights
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.dialects.graph_spatial import Window
+from compiler.dialects.graph_stencil import StencilOp
+from compiler.layout.window import Window
 from compiler.reference.elementwise import binary
 from compiler.reference.matmul import SAFE_I8_TERMS, dot_i8, product, step_depth, three_passes
 from isa.chip import Chip
@@ -67,6 +68,26 @@ def spread_groups(w: Array, groups: int) -> Array:
     for g in range(groups):
         matrix[g * inner : (g + 1) * inner, g * columns : (g + 1) * columns] = w[:, g * columns : (g + 1) * columns]
     return matrix
+
+
+def stencil(x: Array, w: Array, op: StencilOp, chip: Chip) -> Array:
+    """Block by block, as the operation defines it; what no block reaches is zero."""
+    lanes, phases, (row_step, group_step) = op.lanes.value.data, op.phases.value.data, op.steps.get_values()
+    rows, groups, columns = op.tensor.shape
+    tiles = -(-columns // lanes)
+    result = np.zeros((rows * groups, tiles, w.shape[2]), np.int32 if x.dtype == np.int8 else np.float32)
+    vectors = x.reshape(-1, x.shape[2])
+    for number, block in enumerate(op.block_list):
+        y, q = np.arange(*block.y)[:, None], np.arange(*block.q)
+        source = (block.offset + y * row_step + q * group_step).reshape(-1)
+        target = (y * groups + q * phases + block.phase).reshape(-1)
+        there = (source >= 0) & (source < len(vectors))
+        part = vectors[source[there], block.source * lanes : (block.source + 1) * lanes]
+        dot = product(part, w[number, : part.shape[1]], chip)
+        result[target[there], block.target] = binary("add", result[target[there], block.target], dot)
+    wide = np.zeros((rows * groups, tiles, lanes), result.dtype)
+    wide[:, :, : w.shape[2]] = result
+    return wide.reshape(rows, groups, tiles * lanes)[:, :, :columns]
 
 
 def maxpool2d(x: Array, window: Window) -> Array:

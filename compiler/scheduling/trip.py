@@ -14,6 +14,7 @@ from typing import Literal
 
 from isa.chip import Side
 from isa.errors import Location
+from isa.packing import Packing
 from isa.program import Immediate
 from isa.spec import BYTES, ElementType
 
@@ -34,6 +35,7 @@ class Buffer:
     l mod `stripes` at address l div `stripes`, so that consecutive rows come from different slices at once.
     `sides` fixes the hemisphere of a (segment, tile); others are chosen by placement. `spare_words` follow the last row in
     every place: a scatter puts there what belongs to another stripe, and nobody reads them.
+    `packing` is how the host makes the tensor of what it gives, if it does.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Buffer:
     stripes: int = 1
     segments: tuple[int, ...] = (0,)
     digest: str = ""
+    packing: Packing | None = None
     sides: dict[tuple[int, int], Side] = field(default_factory=dict[tuple[int, int], Side])
     spare_words: int = 0
 

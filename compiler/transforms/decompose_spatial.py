@@ -11,8 +11,8 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from compiler.dialects import graph
-from compiler.dialects.graph_spatial import Window
 from compiler.dialects.graph_types import tensor_of
+from compiler.layout.window import Window
 from compiler.transforms.emitter import Emitter
 from compiler.transforms.f16_passes import again, three_passes
 from isa.chip import Chip

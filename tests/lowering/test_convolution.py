@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph import Tensor
 from compiler.dialects.graph_program import new_program
-from compiler.dialects.graph_spatial import Window
+from compiler.dialects.graph_types import tensor_of
+from compiler.layout.window import Window
 from compiler.pipeline import compile_graph
 from compiler.reference import spatial
 from compiler.session import Compiled, run_and_compare
@@ -143,3 +144,33 @@ def test_the_reference_is_the_definition(seed: int) -> None:
             if 0 <= row < case.image[0] and 0 <= place < case.image[1]:
                 total += float(x[row, place, n // each * inner + c]) * float(w[ky, kx, c, n])
         assert found[y, column, n] == pytest.approx(total, abs=0 if case.kind == "i8" else 1e-3)
+
+
+@pytest.mark.parametrize("chip", ["small", "plain"])
+@pytest.mark.parametrize("seed", range(3))
+def test_networks(chip: str, seed: int) -> None:
+    """A stem, a pool, two branches and their sum: packings differ between layers and outputs."""
+    rng, target, weights = np.random.default_rng(seed), chip_named(chip), WeightStore()
+    size, channels = int(rng.integers(6, 10)), int(rng.integers(1, 4))
+    ops: list[Operation] = [graph.InputOp("x", Tensor("i8", (size, size + 1, 3)))]
+
+    def add(op: Operation) -> SSAValue:
+        ops.append(op)
+        return op.results[0]
+
+    def layer(x: SSAValue, columns: int, kernel: int, stride: int, shortcut: SSAValue | None = None) -> SSAValue:
+        w = rng.integers(-9, 9, (kernel, kernel, tensor_of(x).shape[2], columns)).astype(np.int8)
+        w = add(graph.ParamOp(f"w{len(ops)}", weights.add(w), Tensor("i8", w.shape)))
+        total = add(graph.Conv2dOp(x, w, (stride, stride), (kernel // 2,) * 4))
+        scale = add(graph.ConstantOp((rng.random(columns) * 0.1).astype(np.float32)))
+        y = add(graph.RequantizeOp(total, scale))
+        y = y if shortcut is None else add(graph.BinaryOp("add", y, shortcut))
+        return y if seed == 1 else add(graph.UnaryOp("relu", y))
+
+    x = layer(ops[0].results[0], channels, 3, 2)
+    x = add(graph.MaxPool2dOp(x, (3, 3), (1 + seed % 2,) * 2, (1, 1, 1, 1)))
+    y = layer(layer(x, 2, 1, 1), 2, 3, 1)
+    z = layer(y, 5, 1, 1, layer(x, 5, 1, 1))
+    ops += [graph.OutputOp("y", y), graph.OutputOp("z", z)]
+    image = rng.integers(-128, 128, (size, size + 1, 3)).astype(np.int8)
+    check(new_program(ops), weights, target, {"x": image})

@@ -1,0 +1,108 @@
+"""Graph operations on packed images: they appear when `pack-images` has chosen packings, and speak of lanes of one chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, LocationAttr, TensorType, i64
+from xdsl.ir import SSAValue
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
+from xdsl.traits import Pure
+
+from compiler.dialects.graph_base import GraphOp, indices
+from compiler.dialects.graph_shapes import MATMUL_TYPES, Tensor
+from compiler.dialects.graph_types import tensor_of
+from compiler.layout.stencil import Block, Stencil
+from isa.errors import ModelFault
+from isa.packing import Packing
+
+_BLOCK_NUMBERS = 8
+
+
+@irdl_op_definition
+class PackOp(GraphOp):
+    """An image [H, W, C] as the matrix that the packing says, by the host: its operand is an input. `lanes` are the chip's.
+    `%r = graph.pack %x by [112, 23, 15, 3, -3, 10, 7, 2, -3] lanes 320 : tensor<224x224x3xi8> -> tensor<112x23x315xi8>`."""
+
+    name = "graph.pack"
+    x = operand_def(TensorType)
+    numbers = prop_def(DenseArrayBase.constr(i64))
+    lanes = prop_def(IntegerAttr.constr(i64))
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$x `by` $numbers `lanes` $lanes attr-dict `:` type($x) `->` type($result)"
+
+    def __init__(self, x: SSAValue, packing: Packing, lanes: int, *, location: LocationAttr | None = None):
+        properties = {"numbers": indices(packing.numbers), "lanes": IntegerAttr(lanes, i64)}
+        self.construct(lambda: Tensor(tensor_of(x).type, packing.shape(lanes)), [x], properties, location)
+
+    @property
+    def packing(self) -> Packing:
+        height, width, channels = tensor_of(self.x).shape
+        return Packing((height, width, channels), *self.numbers.get_values())
+
+    def inferred(self) -> Tensor:
+        x, lanes = tensor_of(self.x), self.lanes.value.data
+        if len(x.shape) != 3 or len(self.numbers.get_values()) != len(Packing((1, 1, 1), 1, 1, 1, 1).numbers):
+            raise ModelFault(f"pack: {x} by {list(self.numbers.get_values())} is no image with a packing")
+        if problem := self.packing.problem(x.shape, lanes):
+            raise ModelFault(f"pack: {problem}")
+        return Tensor(x.type, self.packing.shape(lanes))
+
+
+@irdl_op_definition
+class StencilOp(GraphOp):
+    """A convolution between packed images. w [blocks, K, N] holds a matrix for each block, and `blocks` eight numbers for each:
+    source tile, target tile, offset, phase, y0, y1, q0, q1. For y0 ≤ y < y1 and q0 ≤ q < q1 row `offset` + y·row step + q·group
+    step of the source tile (where there is one), times the matrix, is added to the target tile of result
+    [y, q·phases + phase], in the order of the blocks.
+
+    `%r = graph.stencil %x, %w blocks […] rows 56 groups 12 phases 1 steps [12, 1] lanes 320 : (…) -> tensor<56x12x320xi32>`
+    """
+
+    name = "graph.stencil"
+    x = operand_def(TensorType)
+    w = operand_def(TensorType)
+    blocks = prop_def(DenseArrayBase.constr(i64))
+    phases = prop_def(IntegerAttr.constr(i64))
+    steps = prop_def(DenseArrayBase.constr(i64))
+    lanes = prop_def(IntegerAttr.constr(i64))
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$x `,` $w `blocks` $blocks `phases` $phases `steps` $steps `lanes` $lanes attr-dict `:` "
+        "functional-type(operands, results)"
+    )
+
+    def __init__(
+        self, x: SSAValue, w: SSAValue, how: Stencil, columns: int, lanes: int, *, location: LocationAttr | None = None
+    ):
+        flat = [n for b in how.blocks for n in (b.source, b.target, b.offset, b.phase, *b.y, *b.q)]
+        properties = {
+            "blocks": indices(flat), "phases": IntegerAttr(how.phases, i64), "steps": indices((how.row_step, how.group_step)),
+            "lanes": IntegerAttr(lanes, i64),
+        }  # fmt: skip
+        kind = MATMUL_TYPES[tensor_of(x).type, tensor_of(w).type]
+        self.construct(lambda: Tensor(kind, (how.rows, how.groups, columns)), [x, w], properties, location)
+
+    @property
+    def block_list(self) -> list[Block]:
+        flat: Sequence[int] = self.blocks.get_values()
+        rows = [flat[i : i + _BLOCK_NUMBERS] for i in range(0, len(flat), _BLOCK_NUMBERS)]
+        return [Block(s, t, offset, phase, (y0, y1), (q0, q1)) for s, t, offset, phase, y0, y1, q0, q1 in rows]
+
+    def inferred(self) -> Tensor:
+        x, w, result = tensor_of(self.x), tensor_of(self.w), self.tensor
+        kind = MATMUL_TYPES.get((x.type, w.type))
+        if kind is None or len(x.shape) != 3 or len(w.shape) != 3 or len(result.shape) != 3:
+            raise ModelFault(f"stencil: no product of {x} and {w}")
+        if len(self.blocks.get_values()) != w.shape[0] * _BLOCK_NUMBERS or len(self.steps.get_values()) != 2:
+            raise ModelFault(f"stencil: {w.shape[0]} matrices for {len(self.blocks.get_values())} numbers of blocks")
+        lanes, phases = self.lanes.value.data, self.phases.value.data
+        tiles, targets = -(-x.shape[2] // lanes), -(-result.shape[2] // lanes)
+        for b in self.block_list:
+            inside = 0 <= b.source < tiles and 0 <= b.target < targets and 0 <= b.phase < phases
+            last = (b.q[1] - 1) * phases + b.phase
+            if not inside or not 0 <= b.y[0] < b.y[1] <= result.shape[0] or not 0 <= b.q[0] < b.q[1] or last >= result.shape[1]:
+                raise ModelFault(f"stencil: block {b} is not in the operands and the result")
+        return Tensor(kind, result.shape)

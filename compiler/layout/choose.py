@@ -1,0 +1,107 @@
+"""The packing of every image of a network at once, by cost: bucket elimination over the graph of convolutions.
+
+Images that elementwise operations tie together are one *variable*; a convolution is a table of costs over the packings of two
+variables. Variables are eliminated one by one, those with the smallest tables first, which is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.packing import Packing, plain
+
+Table = NDArray[np.float64]
+
+LARGEST_TABLE = 1 << 22
+"""Entries of a table of costs."""
+
+
+def candidates(image: tuple[int, int, int], origins: Sequence[int], ends: Sequence[int], lanes: int) -> list[Packing]:
+    """The plain layout first, then packings of neighbouring positions that fill at least three quarters of the lanes.
+
+    `origins` are the first positions worth beginning at, `ends` the places up to which groups may go.
+    """
+    width, channels = image[1], image[2]
+    found = [plain(image, lanes)]
+    for tiles in range(1, 2 * -(-channels // lanes) + 2):
+        each = -(-channels // tiles)
+        if each > lanes or -(-channels // each) != tiles:
+            continue
+        most = min(lanes // each, width)
+        for positions in range(most, 0, -1):
+            if positions < most and 4 * positions * each < 3 * lanes:
+                break
+            for origin in sorted(set(origins), reverse=True):
+                for end in sorted(set(ends)):
+                    groups = -(-(end - origin) // positions)
+                    found.append(Packing(image, image[0], groups, positions, each, origin))
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Costs over the choices of some variables, one axis each, variables in increasing order."""
+
+    variables: tuple[int, ...]
+    costs: Table
+
+
+def cheapest(sizes: Sequence[int], factors: Sequence[Factor]) -> list[int]:
+    """A choice for every variable (of so many values) with the least sum of factors; ties go to the first values."""
+    rest = list(factors)
+    open_variables = set(range(len(sizes)))
+    eliminated: list[tuple[int, tuple[int, ...], NDArray[np.int64]]] = []
+    while open_variables:
+        neighbours = {v: _around(v, rest) for v in sorted(open_variables)}
+        variable = min(neighbours, key=lambda v: (_product(sizes, neighbours[v]), v))
+        scope = tuple(sorted(neighbours[variable] | {variable}))
+        if _product(sizes, scope) > LARGEST_TABLE:
+            # No exact answer in reasonable room: the variable takes what is cheapest if all others could follow it.
+            lower = sum((_minimum(f, variable) for f in rest if variable in f.variables), np.zeros(sizes[variable]))
+            fixed = np.full(sizes[variable], np.inf)
+            fixed[int(np.argmin(lower))] = 0.0
+            rest = [_fix(f, variable, int(np.argmin(lower))) for f in rest]
+            rest.append(Factor((variable,), fixed))
+            scope = (variable,)
+        here = [f for f in rest if variable in f.variables and set(f.variables) <= set(scope)]
+        total = np.zeros([sizes[v] for v in scope])
+        for factor in here:
+            shape = [sizes[v] if v in factor.variables else 1 for v in scope]
+            total = total + factor.costs.reshape(shape)
+        axis = scope.index(variable)
+        others = tuple(v for v in scope if v != variable)
+        eliminated.append((variable, others, np.argmin(total, axis=axis)))
+        rest = [f for f in rest if all(f is not h for h in here)]
+        if others:
+            rest.append(Factor(others, cast(Table, total.min(axis=axis))))
+        open_variables.remove(variable)
+    chosen = [0] * len(sizes)
+    for variable, others, best in reversed(eliminated):
+        chosen[variable] = int(best[tuple(chosen[v] for v in others)])
+    return chosen
+
+
+def _around(variable: int, factors: Sequence[Factor]) -> set[int]:
+    return {v for f in factors if variable in f.variables for v in f.variables} - {variable}
+
+
+def _product(sizes: Sequence[int], variables: Iterable[int]) -> int:
+    return prod(sizes[v] for v in variables)
+
+
+def _minimum(factor: Factor, variable: int) -> Table:
+    axes = tuple(i for i, v in enumerate(factor.variables) if v != variable)
+    return factor.costs.min(axis=axes)
+
+
+def _fix(factor: Factor, variable: int, value: int) -> Factor:
+    if variable not in factor.variables or len(factor.variables) == 1:
+        return factor
+    axis = factor.variables.index(variable)
+    return Factor(tuple(v for v in factor.variables if v != variable), np.take(factor.costs, [value], axis=axis).squeeze(axis))

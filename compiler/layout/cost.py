@@ -1,0 +1,65 @@
+"""What a convolution between two packings costs, in cycles of the matrix planes, before any matrix is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.layout.stencil import complete, limits, reach, reads_outside
+from compiler.layout.window import Window
+from isa.packing import Packing
+
+STEP_CYCLES = 2
+"""A swap and the way to the next feed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What of a chip a stencil's time depends on. `planes` take i8 products; `load_rows` come a cycle to each of `sides`."""
+
+    lanes: int
+    planes: int
+    sides: int
+    load_rows: int
+    alus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A convolution as far as its cost goes: window, groups, and whether its outputs take so many ALU operations a vector."""
+
+    window: Window
+    groups: int
+    channels: int
+    columns: int
+    operations: int = 4
+
+
+def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -> float:
+    """Cycles of all planes together; infinity where one packing does not lead to the other."""
+    how = reach(kernel.window, source, target)
+    if how is None:
+        return float("inf")
+    pairs = _pairs(kernel, source, target)
+    load = min(machine.lanes, source.lanes) / machine.load_rows / machine.sides
+    total = 0.0
+    for tap in how.taps:
+        (y0, y1), (q0, q1) = limits(tap, how, kernel.window, source, target)
+        if y0 < y1 and q0 < q1:
+            feeds = (y1 - y0) * (q1 - q0) / machine.planes
+            total += pairs * (max(feeds, load) + STEP_CYCLES)
+    if not complete(how, kernel.window, source, target):
+        return float("inf")
+    operations = kernel.operations + reads_outside(kernel.window, source, target)
+    return max(total, target.rows * target.groups * target.tiles * operations / machine.alus)
+
+
+def _pairs(kernel: Kernel, source: Packing, target: Packing) -> int:
+    """Pairs of tiles with channels of one group."""
+    inner, each = kernel.channels // kernel.groups, kernel.columns // kernel.groups
+    targets = _spans(target, each)
+    return sum(a <= d and c <= b for a, b in _spans(source, inner) for c, d in targets)
+
+
+def _spans(packing: Packing, size: int) -> list[tuple[int, int]]:
+    ends = [min((t + 1) * packing.channels, packing.image[2]) for t in range(packing.tiles)]
+    return [(t * packing.channels // size, (end - 1) // size) for t, end in enumerate(ends)]

@@ -1,0 +1,157 @@
+"""The packing of every image of a region: candidates, their costs as tables, and the cheapest choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from compiler.dialects import graph
+from compiler.dialects.graph_types import tensor_of
+from compiler.layout.choose import Factor, candidates, cheapest
+from compiler.layout.cost import Kernel, Machine, cycles
+from compiler.layout.window import Window
+from compiler.transforms.packing_regions import Region
+from isa.chip import Chip
+from isa.packing import Packing, plain
+
+POINT = Window((1, 1))
+"""The window of a change of packing."""
+
+Image = tuple[int, int, int]
+
+
+def machine_of(chip: Chip) -> Machine:
+    sides = {plane.side for plane in chip.planes}
+    kind = "rram" if chip.rram else "sram"
+    rows = min(chip.mxm.load_streams, max(len(chip.slices(kind, side)) for side in ("w", "e")))
+    return Machine(chip.lanes, len(chip.planes), len(sides), rows, chip.vxm.alus)
+
+
+def shifts(op: graph.MaxPool2dOp) -> list[Window]:
+    """For each column of a pool's kernel the window of one place that gives its elements, for every row of the image."""
+    window = op.window
+    return [
+        Window((1, 1), (1, window.strides[1]), (0, window.pads[1] - k * window.dilations[1], 0, 0))
+        for k in range(window.kernel[1])
+    ]
+
+
+def choose_packings(region: Region, chip: Chip) -> list[Packing]:
+    """A packing for every class of the region."""
+    machine = machine_of(chip)
+    members = region.members
+    inside = set(region.operations)
+    offers = [_offers(values, region, inside, chip) for values in members]
+    for number, values in enumerate(members):
+        offers[number] += _host_windows(values, region, inside, offers, chip.lanes)
+    factors = [_boundary(number, values, inside, offers[number], machine) for number, values in enumerate(members)]
+    for op in region.operations:
+        if isinstance(op, graph.Conv2dOp | graph.MaxPool2dOp):
+            factors.append(_edge(op, region, offers, machine))
+    chosen = cheapest([len(offer) for offer in offers], factors)
+    return [offer[choice] for offer, choice in zip(offers, chosen, strict=True)]
+
+
+def image_of(value: SSAValue) -> Image:
+    height, width, channels = tensor_of(value).shape
+    return height, width, channels
+
+
+def _entered(value: SSAValue, inside: set[Operation]) -> bool:
+    """Whether the value comes into the region from outside."""
+    return value.owner not in inside
+
+
+def packed_by_host(value: SSAValue, inside: set[Operation]) -> bool:
+    """Whether the value is an input of which only the region makes use."""
+    return isinstance(value.owner, graph.InputOp) and all(use.operation in inside for use in value.uses)
+
+
+def leaves(value: SSAValue, inside: set[Operation]) -> bool:
+    """Whether something outside the region uses the value."""
+    return any(use.operation not in inside for use in value.uses)
+
+
+def _offers(values: list[SSAValue], region: Region, inside: set[Operation], chip: Chip) -> list[Packing]:
+    """Candidates of a class. Sums of floats keep their order only in the plain layout; only bytes can be packed or unpacked."""
+    image = image_of(values[0])
+    fixed = [plain(image, chip.lanes)]
+    for value in values:
+        crosses = (_entered(value, inside) and not packed_by_host(value, inside)) or leaves(value, inside)
+        if crosses and tensor_of(value).type != "i8":
+            return fixed
+        for op in [value.owner, *(use.operation for use in value.uses)]:
+            if isinstance(op, graph.Conv2dOp) and op in inside and tensor_of(op.x).type != "i8":
+                return fixed
+    origins, ends = [0], [image[1]]
+    for value in values:
+        for use in value.uses:
+            if isinstance(use.operation, graph.Conv2dOp | graph.MaxPool2dOp) and use.operation in inside:
+                window = use.operation.window
+                origins.append(-window.pads[1])
+                ends.append(image[1] + window.pads[3])
+    return candidates(image, origins, ends, chip.lanes)
+
+
+def _host_windows(
+    values: list[SSAValue], region: Region, inside: set[Operation], offers: list[list[Packing]], lanes: int
+) -> list[Packing]:
+    """Packings of an input in which one vector holds all that a vector of a convolution's result needs."""
+    if not all(packed_by_host(v, inside) for v in values if _entered(v, inside)) or any(leaves(v, inside) for v in values):
+        return []
+    if any(isinstance(v.owner, graph.Conv2dOp | graph.MaxPool2dOp) for v in values):
+        return []
+    found: list[Packing] = []
+    for op in dict.fromkeys(use.operation for v in values for use in v.uses):
+        if not isinstance(op, graph.Conv2dOp) or tensor_of(op.x).type != "i8":
+            continue
+        window, image = op.window, image_of(op.x)
+        for target in offers[region.classes[op.result]]:
+            height = (window.kernel[0] - 1) * window.dilations[0] + 1
+            width = (target.positions - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
+            if height * width * image[2] > lanes:
+                continue
+            origin, step = target.origin * window.strides[1] - window.pads[1], target.positions * window.strides[1]
+            found.append(
+                Packing(image, target.rows, target.groups, width, image[2], origin, step,
+                        height, window.strides[0], -window.pads[0])
+            )  # fmt: skip
+    return list(dict.fromkeys(found))
+
+
+def _boundary(number: int, values: list[SSAValue], inside: set[Operation], offer: list[Packing], machine: Machine) -> Factor:
+    """What it costs to change the packing of values that come from outside, or go there."""
+    costs = np.zeros(len(offer))
+    for value in values:
+        image = image_of(value)
+        simple, kernel = plain(image, machine.lanes), Kernel(POINT, image[2], image[2], image[2], 1)
+        for i, packing in enumerate(offer):
+            if packing == simple:
+                continue
+            if _entered(value, inside) and not packed_by_host(value, inside):
+                costs[i] += cycles(kernel, simple, packing, machine)
+            if leaves(value, inside):
+                costs[i] += cycles(kernel, packing, simple, machine)
+    return Factor((number,), costs)
+
+
+def _edge(op: graph.Conv2dOp | graph.MaxPool2dOp, region: Region, offers: list[list[Packing]], machine: Machine) -> Factor:
+    """Costs of a convolution or a pool over the packings of its image and its result."""
+    a, b = region.classes[op.x], region.classes[op.result]
+    channels, columns = tensor_of(op.x).shape[2], tensor_of(op.result).shape[2]
+    table = np.zeros((len(offers[a]), len(offers[b])))
+    for i, source in enumerate(offers[a]):
+        for j, target in enumerate(offers[b]):
+            if isinstance(op, graph.Conv2dOp):
+                table[i, j] = cycles(Kernel(op.window, op.groups.value.data, channels, columns), source, target, machine)
+                continue
+            between = replace(target, image=(source.image[0], *target.image[1:]), rows=source.image[0])
+            if not source.side_by_side:
+                table[i, j] = np.inf
+                continue
+            table[i, j] = sum(cycles(Kernel(w, channels, channels, channels, 2), source, between, machine) for w in shifts(op))
+    if a == b:
+        return Factor((a,), np.diagonal(table).copy())
+    return Factor((a, b), table) if a < b else Factor((b, a), table.T.copy())
