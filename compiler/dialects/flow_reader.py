@@ -67,8 +67,8 @@ def _buffer(op: ir.BufferOp, lanes: int) -> Buffer:
         op.stripes.value.data,
         tuple(op.segments.get_values()),
         op.digest.data if op.digest else "",
-        op.packed(),
         spare_words=op.spare.value.data if op.spare else 0,
+        packing=op.packed(),
     )
     if op.sides:
         groups = product(range(len(buffer.segments)), range(buffer.tiles))

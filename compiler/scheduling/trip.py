@@ -47,9 +47,9 @@ class Buffer:
     stripes: int = 1
     segments: tuple[int, ...] = (0,)
     digest: str = ""
-    packing: Packing | None = None
     sides: dict[tuple[int, int], Side] = field(default_factory=dict[tuple[int, int], Side])
     spare_words: int = 0
+    packing: Packing | None = None
 
     @property
     def columns(self) -> int:

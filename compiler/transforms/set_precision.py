@@ -86,9 +86,9 @@ class _Quantiser:
         return None
 
     def require_f16(self, product: Product) -> None:
-        """Raises ModelFault for a weight that an f16 cannot hold: it would become infinity."""
+        """Raises ModelFault for a weight that an f16 cannot hold: it would become infinity. Text may come without weights."""
         for operand in product.operands:
-            if not isinstance(operand.owner, graph.ParamOp):
+            if not isinstance(operand.owner, graph.ParamOp) or operand.owner.digest.data not in self.weights:
                 continue
             w = self.weights.get(operand.owner.digest.data)
             with np.errstate(invalid="ignore"):

@@ -45,6 +45,7 @@ from compiler.transforms.lower_to_flow import LowerToFlowPass
 from isa.chip import load_chip
 from isa.container import program_bytes
 from isa.errors import Location, ModelFault
+from isa.packing import Packing
 from isa.program import Immediate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,7 @@ def every_node() -> Flow:
         Buffer("w.0", (16, 20), "f16", "param", "rram", 8, 4, (0, 8), "9f", {(1, 2): "e"}, 1),
         Buffer("odd name", (), "i32", "state", "sram", 8),
         Buffer("y", (4, 8), "f32", "output", "sram", 8),
+        Buffer("image", (3, 2, 8), "i8", "input", "sram", 8, packing=Packing((3, 4, 2), 3, 2, 4, 2, -1, 2, 1, 2, -1)),
     ]
     nodes = Trip(
         "file.lks:3:4: matmul",

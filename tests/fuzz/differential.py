@@ -90,7 +90,16 @@ def tensors(text: str, role: str, seed: int) -> dict[str, Array]:
         if where == role:
             shape = tuple(int(n) for n in sizes.split(",")) if sizes else ()
             found[name] = values(name, kind, shape, int(below or 0), seed)
+            if role == "param" and kind == "f32":
+                found[name] = within_f16(found[name])
     return found
+
+
+def within_f16(array: Array) -> Array:
+    """Finite values as an f16 can hold them: a parameter of a product that holds others is refused, not computed with."""
+    largest = np.float32(np.finfo(np.float16).max)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(array) & (np.abs(array) > largest), np.copysign(largest, array), array)
 
 
 def write_source(text: str, folder: Path, seed: int) -> Path:

@@ -32,7 +32,7 @@ func.func @main() {
 // CHECK: flow.read_block @"%w" tile 0 row 0 count 8 rows_per_cycle 2
 // CHECK-NEXT: flow.load %{{.*}} to [{{.*}}] mode i8 count 8 row 0 : !flow.stream<i8, 4, 1, 2>
 // CHECK: flow.swap {{.*}} mode i8
-// CHECK: flow.feed %{{.*}} plane {{.*}} mode i8 depth 8 lane 0 accumulator 0 fresh count 2
+// CHECK: flow.feed %{{.*}} plane {{.*}} mode i8 depth 8 lane 0 accumulator 0 fresh count
 // SHORT: flow.feed
 func.func @main() {
   %a = graph.input "a" : tensor<2x8xi8>
