@@ -35,6 +35,10 @@ MACHINES_KEYS = {
     "program", "chip", "operations", "cycles", "reference_seconds", "first_run_seconds", "next_run_seconds",
     "first_run_ratio", "next_run_ratio", "must_ratio", "aim_ratio", "first_run_reached", "next_run_reached", "equal", "runs",
 }  # fmt: skip
+NETWORK_KEYS = {
+    "network", "chip", "image", "cycles", "must_cycles", "aim_cycles", "reached", "published_cycles", "bound_cycles",
+    "bound_by", "mxm_utilisation", "energy_uj", "compile_seconds", "simulate_seconds",
+}  # fmt: skip
 
 
 def run(script: str, *arguments: str) -> str:
@@ -88,6 +92,14 @@ def test_machines_on_a_small_product() -> None:
     assert set(row) == MACHINES_KEYS
     assert row["equal"] is True
     assert row["first_run_ratio"] == pytest.approx(row["reference_seconds"] / row["first_run_seconds"])
+
+
+def test_networks_on_a_small_image() -> None:
+    """The whole of ResNet-50, verified; a small image is no row of the published table."""
+    (row,) = run_json("networks.py", "resnet-50", "--size", "32")["rows"]
+    assert set(row) == NETWORK_KEYS
+    assert row["bound_cycles"] <= row["cycles"]
+    assert (row["must_cycles"], row["published_cycles"], row["reached"]) == (None, None, "")
 
 
 def test_tables_are_printed() -> None:
