@@ -185,16 +185,19 @@ class MatmulJobs:
     def shared_tile(
         self, group: tuple[int, ...], side: Side | None, number: int, tile: int, chunks: list[Chunk], weight: Stationary
     ) -> Iterator[Iterator[None]]:
-        """Jobs of one side. Every plane of the group takes its share of the rows, each group from another one on."""
-        total = sum(c.count for c in chunks)
+        """Jobs of one side. Every plane of the group takes its share of the rows; groups begin as far apart in it as can be,
+        so that no two of them read the same slice at once."""
+        total, groups = sum(c.count for c in chunks), len(self.spread.groups)
         shares = _shares(chunks, [total * i // len(group) for i in range(1, len(group))])
         chip = self.lowering.chip
         work = {
-            p: _turned(share, number) for p, share in zip(group, shares, strict=True) if share and chip.planes[p].side == side
+            p: _turned(share, number * len(share) // groups)
+            for p, share in zip(group, shares, strict=True)
+            if share and chip.planes[p].side == side
         }
         grouped = {p: _groups(share, chip.mxm.accumulators) for p, share in work.items()}
-        for turn in range(max((len(groups) for groups in grouped.values()), default=0)):
-            now = {p: groups[turn] for p, groups in grouped.items() if turn < len(groups)}
+        for turn in range(max((len(parts) for parts in grouped.values()), default=0)):
+            now = {p: parts[turn] for p, parts in grouped.items() if turn < len(parts)}
             yield self.job(tuple(now), now, tile, weight)
 
     def job(self, planes: tuple[int, ...], work: dict[int, list[Chunk]], tile: int, weight: Stationary) -> Iterator[None]:
