@@ -2,7 +2,8 @@
 
 Bits of a code word are numbered as they lie in memory: bit i < data_bits is bit i mod 8 of data byte i div 8, the 16 check bits
 follow, check bit j being bit j of the 16-bit remainder. As polynomial coefficients, byte 0 stands highest and within a byte
-bit 7, so that check bits are byte for byte those of Linux' and Python's `bchlib` (tests/sim/test_ecc.py).
+bit 7, so that check bits are byte for byte those of Linux' and Python's `bchlib`, inverted (tests/sim/test_ecc.py). They lie so in
+memory because zeros are a word of every linear code: a row whose cells are all stuck at 0, or all at 1, must not be one.
 
 The code is linear, so the syndrome of a word is the sum (XOR) of the syndromes of its wrong bits. Any two error patterns of at
 most two bits have different syndromes, hence the whole decoder is one table of 65,536 entries from syndrome to wrong bits.
@@ -26,6 +27,7 @@ CLEAN, CORRECTED, UNCORRECTABLE = 0, 1, 2
 _PRIMITIVE = 0x11D
 """x^8 + x^4 + x^3 + x^2 + 1, whose root alpha generates GF(2^8)."""
 _NONE = -1
+_INVERTED = np.uint16((1 << CHECK_BITS) - 1)
 
 Octets = NDArray[np.uint8]
 Bits = NDArray[np.int64]
@@ -90,8 +92,8 @@ class BchCode:
         self._byte_checks = _byte_checks(self.syndromes[:data_bits])
 
     def encode(self, data: Octets) -> NDArray[np.uint16]:
-        """Check bits of words uint8 [..., data_bits / 8]."""
-        checks = np.zeros(data.shape[:-1], np.uint16)
+        """Check bits of words uint8 [..., data_bits / 8], as they lie in memory."""
+        checks = np.full(data.shape[:-1], _INVERTED)
         for place, table in enumerate(self._byte_checks):
             checks ^= table[data[..., place]]
         return checks

@@ -29,8 +29,18 @@ def _flip(data: np.ndarray, checks: np.ndarray, word: int, bit: int) -> None:
 def test_check_bits_are_those_of_bchlib(data_bits: int) -> None:
     oracle = bchlib.BCH(2, m=8)
     data = _words(300, data_bits)
-    expected = [int.from_bytes(oracle.encode(bytes(row)), "big") for row in data]
+    expected = [int.from_bytes(oracle.encode(bytes(row)), "big") ^ 0xFFFF for row in data]
     assert code_of(data_bits).encode(data).tolist() == expected
+
+
+@pytest.mark.parametrize("data_bits", [8, 64, 128])
+@pytest.mark.parametrize("value", [0, 1])
+def test_words_whose_cells_all_stick_at_one_value_are_uncorrectable(data_bits: int, value: int) -> None:
+    """Check bits lie inverted in memory for this: zeros are a word of the code itself. (Words near the longest have ones within
+    two bits of a word; chips have words of 64 and 128.)"""
+    data, checks = np.full((1, data_bits // 8), 255 * value, np.uint8), np.full(1, 0xFFFF * value, np.uint16)
+    _, found = code_of(data_bits).decode(data, checks)
+    assert found.status.tolist() == [UNCORRECTABLE]
 
 
 @pytest.mark.parametrize("data_bits", LENGTHS)
@@ -63,7 +73,7 @@ def test_what_more_wrong_bits_become_is_what_bchlib_makes_of_them() -> None:
     fixed, found = code.decode(data, checks)
     seen = set()
     for word in range(len(data)):
-        octets, check = bytearray(data[word].tobytes()), bytearray(int(checks[word]).to_bytes(2, "big"))
+        octets, check = bytearray(data[word].tobytes()), bytearray((int(checks[word]) ^ 0xFFFF).to_bytes(2, "big"))
         errors = oracle.decode(octets, check)
         outside = any(place >= 144 for place in oracle.errloc[: max(errors, 0)])
         expected = UNCORRECTABLE if errors < 0 or outside else (CORRECTED if errors else CLEAN)
