@@ -2,8 +2,8 @@
 
 Bits of a code word are numbered as they lie in memory: bit i < data_bits is bit i mod 8 of data byte i div 8, the 16 check bits
 follow, check bit j being bit j of the 16-bit remainder. As polynomial coefficients, byte 0 stands highest and within a byte
-bit 7, so that check bits are byte for byte those of Linux' and Python's `bchlib`, inverted (tests/sim/test_ecc.py). They lie so in
-memory because zeros are a word of every linear code: a row whose cells are all stuck at 0, or all at 1, must not be one.
+bit 7, so that check bits are byte for byte those of Linux' and Python's `bchlib`, inverted (tests/sim/test_ecc.py). They lie so
+in memory because zeros are a word of every linear code: a row whose cells are all stuck at 0, or all at 1, must not be one.
 
 The code is linear, so the syndrome of a word is the sum (XOR) of the syndromes of its wrong bits. Any two error patterns of at
 most two bits have different syndromes, hence the whole decoder is one table of 65,536 entries from syndrome to wrong bits.

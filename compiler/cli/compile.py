@@ -90,6 +90,8 @@ def compile_command(
         raise click.UsageError("--emit prints a stage, --json an object: choose one")
     if emit in IR_STAGES and report:
         raise click.UsageError(f"--report is about a program, and --emit {emit} stops before there is one: choose one")
+    if emit in IR_STAGES and (device_path or beside):
+        raise click.UsageError(f"--device and --beside place a whole program, and --emit {emit} shows a stage without them")
     if emit is None:
         output = output or Path(source.with_suffix(".lbin").name)
     for path in (output, report):

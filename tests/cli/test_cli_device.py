@@ -180,6 +180,25 @@ def test_weights_keep_off_worn_rows_and_find_their_banks_behind_bad_ones(run: Ru
     assert run("program", "kept.lbin", "--device", "l.dev").exit_code == 0
 
 
+def test_a_second_program_of_the_same_weights_writes_nothing(run: Run, folder: Path, model: Path) -> None:
+    """As prefill beside decode: placed beside the first, it finds its rows written, and both run."""
+    (folder / "n.lks").write_text(MODEL.replace("x @ w", "relu(x @ w)"))
+    assert run("compile", "n.lks", "--chip", "tiny", "--beside", "m.lbin", "-o", "n.lbin").exit_code == 0
+    assert facts(run, "program", "m.lbin", "--device", "d.dev")["written"] == 8
+    again = facts(run, "program", "n.lbin", "--device", "d.dev")
+    assert (again["written"], again["skipped"]) == (0, 8)
+    for program in ("m.lbin", "n.lbin"):
+        plain = facts(run, "run", program, "--input", "x=x8.npy")
+        assert facts(run, "run", program, "--input", "x=x8.npy", "--device", "d.dev")["outputs"] == plain["outputs"]
+
+
+def test_stages_without_places_take_no_device(run: Run, model: Path) -> None:
+    for option in (("--device", "d.dev"), ("--beside", "m.lbin")):
+        result = run("compile", "m.lks", "--chip", "tiny", "--emit", "placed", *option)
+        assert result.exit_code == 2
+        assert "shows a stage without them" in result.stderr
+
+
 def test_a_device_of_another_chip_is_no_help(run: Run, model: Path) -> None:
     assert "not the 'lpu-rram'" in refused(run, "compile", "m.lks", "--device", "d.dev", "-o", "n.lbin")
     assert not Path("n.lbin").exists()
