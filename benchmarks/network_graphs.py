@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from float_twin import float_outputs
+from network_case import Builder as CaseBuilder
+from network_case import Case
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
@@ -16,6 +19,8 @@ from compiler.dialects import graph
 from compiler.dialects.graph_program import new_program
 from compiler.dialects.graph_types import tensor_of
 from compiler.weights import WeightStore
+from isa.chip import Chip
+from isa.errors import DataFault
 
 SPREAD = 32.0
 """Standard deviation that activations are scaled to."""
@@ -95,3 +100,17 @@ def resnet(depth: int, size: int = 224, classes: int = 1000, seed: int = 0, bloc
             x = b.conv(y, 4 * width, 1, shortcut=shortcut)
     b.add(graph.OutputOp("logits", b.classifier(x, classes)))
     return b
+
+
+def resnet_case(depth: int) -> CaseBuilder:
+    """A ResNet with random weights and a random image of a given side, for `networks.py`."""
+
+    def build(precision: str, size: int, chip: Chip) -> Case:
+        if precision != "int8":
+            raise DataFault(f"the ResNets here are networks of i8, not of {precision}")
+        b = resnet(depth, size)
+        module = b.module()
+        image = np.random.default_rng(1).integers(-100, 101, (size, size, 3)).astype(np.int8)
+        return Case(module, b.weights, {"image": image}, lambda: float_outputs(module, b.weights, {"image": image}))
+
+    return build

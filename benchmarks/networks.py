@@ -1,84 +1,135 @@
-"""ResNets on a chip: cycles, their bound and what sets it, utilisation, energy, seconds.
+"""Networks on a chip: cycles, their bound and what sets it, utilisation, energy, seconds, and the error against f32.
 
-    python benchmarks/networks.py [resnet-50 …] [--chip tsp] [--size 224] [--json]
+    python benchmarks/networks.py [resnet-50 …] [--chip tsp] [--precision int8] [--size 224] [--json]
 
-int8, random weights: time on this chip does not depend on them. A row is printed only if simulated = predicted cycles and the
-bits are those of the reference evaluation. The published cycles are those of silicon; ours are of a model with the published
-resources and latencies of our choosing.
+A row is printed only if simulated = predicted cycles and the bits are those of the reference evaluation. Networks with random
+weights are for cycles, which do not depend on them. The published cycles are those of silicon; ours are of a model with the
+published resources and latencies of our choosing.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 from measure.tables import Column, Row, arguments_of, mark, positive, print_json, print_table, run_or_explain
-from network_graphs import RESNETS, resnet
+from network_case import Arrays, Builder, Case, Entry, Limit
+from network_graphs import RESNETS, resnet_case
 
 from compiler.pipeline import compile_graph
 from compiler.session import Compiled, performance, reference_calls, run_and_compare
 from isa.chip import Chip, load_chip
 
-IMAGE = 224
-NETWORKS = {f"resnet-{depth}": depth for depth in RESNETS}
-BOUNDS = {"resnet-50": (36_000, 28_000), "resnet-101": (52_000, 43_000), "resnet-152": (70_000, 60_000)}
-"""(must, aim) cycles on `tsp`."""
-PUBLISHED = {"resnet-50": 44_118, "resnet-101": 62_937, "resnet-152": 84_112}
-"""Cycles at 900 MHz from images a second: 20.4 K, and 14.3 K and 10.7 K projected (Abts et al., ISCA 2020)."""
+BUILDERS: dict[str, Builder] = {f"resnet-{depth}": resnet_case(depth) for depth in RESNETS}
+ENTRIES = (
+    # Published cycles are at 900 MHz from images a second: 20.4 K, and 14.3 K and 10.7 K projected (Abts et al., ISCA 2020).
+    Entry("resnet-50", "tsp", "int8", 224, Limit("cycles", 36_000, 28_000), published=44_118),
+    Entry("resnet-101", "tsp", "int8", 224, Limit("cycles", 52_000, 43_000), published=62_937),
+    Entry("resnet-152", "tsp", "int8", 224, Limit("cycles", 70_000, 60_000), published=84_112),
+    Entry("resnet-50", "lpu-rram", "int8", 224, Limit("ideal memory", 1.15, 1.02)),
+)
 
 TABLE: tuple[Column, ...] = (
-    ("network", "network", ""), ("chip", "chip", ""), ("image", "image", "d"), ("cycles", "cycles", ",d"),
-    ("must", "must_cycles", ",d"), ("aim", "aim_cycles", ",d"), ("", "reached", ""), ("published", "published_cycles", ",d"),
-    ("bound", "bound_cycles", ",d"), ("set by", "bound_by", ""), ("MXM", "mxm_utilisation", ".1%"),
-    ("energy uJ", "energy_uj", ",.0f"), ("compile s", "compile_seconds", ".1f"), ("simulate s", "simulate_seconds", ".1f"),
+    ("network", "network", ""), ("chip", "chip", ""), ("precision", "precision", ""), ("size", "size", "d"),
+    ("cycles", "cycles", ",d"), ("published", "published_cycles", ",d"), ("bound", "bound_cycles", ",d"),
+    ("set by", "bound_by", ""), ("× bound", "of_bound", ".2f"), ("× ideal memory", "of_ideal_memory", ".3f"),
+    ("must", "must", ",.6g"), ("aim", "aim", ",.6g"), ("of", "measure", ""), ("", "reached", ""),
+    ("cosine to f32", "cosine", ".6f"), ("must", "must_cosine", ".6g"), ("", "cosine_reached", ""), ("top", "same_top", ""),
+    ("MXM", "mxm_utilisation", ".1%"), ("energy uJ", "energy_uj", ",.0f"),
+    ("compile s", "compile_seconds", ".1f"), ("simulate s", "simulate_seconds", ".1f"),
 )  # fmt: skip
 
 
-def measure(name: str, chip: Chip, size: int) -> Row:
-    """One network, compiled, run and compared with the reference. Raises ToolchainError, PromiseFault among them."""
-    builder = resnet(NETWORKS[name], size)
-    module = builder.module()
+def measure(entry: Entry, chip: Chip) -> Row | None:
+    """One network, compiled, run and compared with the reference; None where its files are not there. Raises ToolchainError,
+    PromiseFault among them."""
+    case = BUILDERS[entry.network](entry.precision, entry.size, chip)
+    if case is None:
+        return None
     begun = time.perf_counter()
-    program = compile_graph(module.clone(), builder.weights, chip)
-    compiled = Compiled(program, module, builder.weights, time.perf_counter() - begun)
-    image = np.random.default_rng(1).integers(-100, 101, (size, size, 3)).astype(np.int8)
+    program = compile_graph(case.module.clone(), case.weights, chip)
+    compiled = Compiled(program, case.module, case.weights, time.perf_counter() - begun)
     begun = time.perf_counter()
-    reference_calls(compiled, [{"image": image}])
+    reference_calls(compiled, [case.inputs])
     reference_seconds = time.perf_counter() - begun
     begun = time.perf_counter()
-    result = run_and_compare(compiled, [{"image": image}], ["fast"])[0]
+    result = run_and_compare(compiled, [case.inputs], ["fast"])[0]
     simulate_seconds = time.perf_counter() - begun - reference_seconds
     found = performance(program, result)
-    judged = (chip.name, size) == ("tsp", IMAGE)
-    must, aim = BOUNDS[name] if judged else (None, None)
+    cycles, bound, limit = found["cycles"], found["bound_cycles"], entry.limit
+    ideal = cycles / ideal_memory_cycles(case, chip) if limit and limit.measure == "ideal memory" else None
+    values = {"cycles": cycles, "bound": cycles / bound, "ideal memory": ideal}
+    cosine, same_top = errors(result.outputs, case.wanted())
     return {
-        "network": name, "chip": chip.name, "image": size, "cycles": found["cycles"], "must_cycles": must, "aim_cycles": aim,
-        "reached": mark(found["cycles"], must, aim, least=False), "published_cycles": PUBLISHED[name] if judged else None,
-        "bound_cycles": found["bound_cycles"], "bound_by": found["bound_by"], "mxm_utilisation": found["mxm_utilisation"],
-        "energy_uj": found["energy_uj"], "compile_seconds": compiled.seconds, "simulate_seconds": simulate_seconds,
+        "network": entry.network, "chip": chip.name, "precision": entry.precision, "size": entry.size, "cycles": cycles,
+        "published_cycles": entry.published, "bound_cycles": bound, "bound_by": found["bound_by"], "of_bound": cycles / bound,
+        "of_ideal_memory": ideal, "must": limit and limit.must, "aim": limit and limit.aim,
+        "measure": limit.measure if limit else "",
+        "reached": mark(values[limit.measure], limit.must, limit.aim, least=False) if limit else "",
+        "cosine": cosine, "must_cosine": entry.cosine, "same_top": same_top,
+        "cosine_reached": mark(cosine, entry.cosine, None) if cosine is not None else "",
+        "mxm_utilisation": found["mxm_utilisation"], "energy_uj": found["energy_uj"],
+        "compile_seconds": compiled.seconds, "simulate_seconds": simulate_seconds,
     }  # fmt: skip
+
+
+def ideal_memory_cycles(case: Case, chip: Chip) -> int:
+    """Cycles of the network on the chip with banks of RRAM that can be read in every cycle."""
+    assert chip.rram is not None, "only rows of chips with RRAM ask for this"
+    ideal = chip.model_copy(update={"rram": chip.rram.model_copy(update={"busy_cycles": 1})})
+    return compile_graph(case.module.clone(), case.weights, ideal).facts["predicted_cycles"]
+
+
+def errors(outputs: Arrays, wanted: Arrays | None) -> tuple[float | None, str]:
+    """The cosine of all outputs together to those in f32, and whether the largest number of each stands at the same place."""
+    if wanted is None:
+        return None, "-"
+    a, b = (np.concatenate([np.ravel(x[name]).astype(np.float64) for name in wanted]) for x in (outputs, wanted))
+    same = all(np.argmax(outputs[name]) == np.argmax(wanted[name]) for name in wanted)
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))), "same" if same else "other"
+
+
+def chosen(networks: list[str], chip: str | None, precision: str | None, size: int | None) -> list[Entry]:
+    """The rows that are asked for. A chip, a precision or a size that no row of a network has makes a row without limits."""
+    found: list[Entry] = []
+    for name in networks or list(BUILDERS):
+        rows = [e for e in ENTRIES if e.network == name]
+        changed = [replace(rows[0], chip=chip or rows[0].chip, precision=precision or rows[0].precision, limit=None,
+                           cosine=None, published=None)]  # fmt: skip
+        fitting = [e for e in rows if (chip or e.chip, precision or e.precision) == (e.chip, e.precision)] or changed
+        unjudged = [replace(e, size=size or e.size, limit=None, cosine=None, published=None) for e in fitting]
+        found += [e if size in (None, e.size) else u for e, u in zip(fitting, unjudged, strict=True)]
+    return found
 
 
 def known(name: str) -> str:
     """A network's name, for argparse."""
-    if name not in NETWORKS:
-        raise argparse.ArgumentTypeError(f"no network '{name}'; there are {', '.join(NETWORKS)}")
+    if name not in BUILDERS:
+        raise argparse.ArgumentTypeError(f"no network '{name}'; there are {', '.join(BUILDERS)}")
     return name
 
 
 def main() -> None:
-    parser = arguments_of("ResNets in int8: cycles of the whole network, verified.")
-    parser.add_argument("networks", nargs="*", type=known, default=list(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
-    parser.add_argument("--chip", default="tsp", help="a preset or a TOML file (default tsp)")
-    parser.add_argument("--size", type=positive, default=IMAGE, help=f"height and width of the image (default {IMAGE})")
+    parser = arguments_of("Networks: cycles of the whole of each, verified, and its error against f32.")
+    parser.add_argument("networks", nargs="*", type=known, metavar="NETWORK", help=f"{', '.join(BUILDERS)} (default all)")
+    parser.add_argument("--chip", help="only rows of this chip; a preset or a TOML file")
+    parser.add_argument("--precision", choices=["int8", "f16", "i8f16", "f32"], help="only rows of this precision")
+    parser.add_argument("--size", type=positive, help="another side of the image, or number of tokens, than a row's")
     given = parser.parse_args()
-    chip = load_chip(given.chip)
-    rows = [measure(name, chip, given.size) for name in given.networks]
+    rows: list[Row] = []
+    for entry in chosen(given.networks, given.chip, given.precision, given.size):
+        row = measure(entry, load_chip(entry.chip))
+        if row is None:
+            print(f"{entry.network}: its files are not here; its sample fetches them", file=sys.stderr)
+        else:
+            rows.append(row)
     if given.json:
         print_json("networks", rows)
         return
-    print_table("int8, one image, random weights; bits as the reference, cycles as predicted", TABLE, rows)
+    print_table("one call each; bits as the reference, cycles as predicted", TABLE, rows)
     print("\npublished: silicon. Ours is a model with its published resources and latencies of our choosing.")
 
 
