@@ -155,8 +155,9 @@ class ReadOp(IRDLOperation):
 
 @irdl_op_definition
 class ReadBlockOp(IRDLOperation):
-    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side, for a load:
-    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`."""
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side; one such group may be read several times:
+    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`,
+    `%k = flow.read_block @k tile 0 row 16 count 4 rows_per_cycle 4 repeats 20 : !flow.stream<i32, 20, 1, 4>`."""
 
     name = "flow.read_block"
     buffer = prop_def(FlatSymbolRefAttrConstr)
@@ -164,14 +165,18 @@ class ReadBlockOp(IRDLOperation):
     row = prop_def(IntegerAttr[I64])
     count = prop_def(IntegerAttr[I64])
     rows_per_cycle = prop_def(IntegerAttr[I64])
+    repeats = opt_prop_def(IntegerAttr[I64])
     result = result_def(StreamType)
     assembly_format = (
-        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle attr-dict `:` type($result)"
+        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle (`repeats` $repeats^)? attr-dict "
+        "`:` type($result)"
     )
 
     def verify_(self) -> None:
         at_least(self.name, 0, tile=self.tile, row=self.row)
-        at_least(self.name, 1, count=self.count, rows_per_cycle=self.rows_per_cycle)
+        at_least(self.name, 1, count=self.count, rows_per_cycle=self.rows_per_cycle, repeats=self.repeats)
+        if self.repeats and self.count != self.rows_per_cycle:
+            raise VerifyException(f"{self.name}: only one group of rows is repeated: count must be rows_per_cycle")
 
 
 @irdl_op_definition

@@ -116,7 +116,8 @@ _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
         _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), _int(p, "count"), r, _byte(p)
     ),
     "flow.read_block": lambda p, i, r: ReadBlock(
-        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r
+        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r,
+        _int(p, "repeats") if "repeats" in p else 1,
     ),
     "flow.gather": lambda p, i, r: Gather(
         _name(p), _int(p, "tile"), _int(p, "byte"), i[0], _int(p, "limit"), _int(p, "count"), _int(p, "every"), r

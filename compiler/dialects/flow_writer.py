@@ -159,13 +159,16 @@ def _write_read(n: Read, a: _Shared) -> _Written:
 
 
 def _write_read_block(n: ReadBlock, a: _Shared) -> _Written:
-    return ir.ReadBlockOp, (), {
+    properties: dict[str, Attribute] = {
         "buffer": a.buffer(n.buffer),
         "tile": a.number(n.tile),
         "row": a.number(n.row),
         "count": a.number(n.count),
         "rows_per_cycle": a.number(n.rows_per_cycle),
-    }  # fmt: skip
+    }
+    if n.repeats != 1:
+        properties["repeats"] = a.number(n.repeats)
+    return ir.ReadBlockOp, (), properties
 
 
 def _write_gather(n: Gather, a: _Shared) -> _Written:

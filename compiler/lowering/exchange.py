@@ -8,19 +8,15 @@ import numpy as np
 
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
+from compiler.lowering.transposed_loads import blocks_of, load_blocks, require_transposed_loads
 from compiler.lowering.views import Run, View, runs
 from compiler.scheduling.trip import Feed, Load, Read, Swap, Write
-from isa.errors import ModelFault
 
 
 def exchange_matrix(lowering: Lowering, matrix: View, result: View) -> None:
     """[R, C] to [C, R]; a splat column [R, 1] becomes the row [1, R]. Raises ModelFault where the chip cannot."""
     chip = lowering.chip
-    if not chip.mxm.transposed_load:
-        raise ModelFault(
-            f"transpose: chip {chip.name} cannot load transposed weights, by which matrices are transposed",
-            hint="keep the matrix in the other order, or choose a chip with mxm.transposed_load",
-        )
+    require_transposed_loads(chip)
     lanes = chip.lanes
     identity = lowering.constant(np.eye(lanes, dtype=np.int8), "identity")
     rows, columns = matrix.leading[0], matrix.columns
@@ -30,7 +26,7 @@ def exchange_matrix(lowering: Lowering, matrix: View, result: View) -> None:
             width = min(lanes, columns - tile * lanes)
             for byte in range(lowering.flow.buffers[matrix.buffer].bytes):
                 plane = (len(lowering.flow.trips) // 3) % len(chip.planes)
-                _load(lowering, matrix, first, min(lanes, rows - first), tile, byte, plane)
+                _load(lowering, matrix, first, min(lanes, rows - first), tile, width, byte, plane)
                 for start in range(0, width, limit):
                     count = min(limit, width - start)
                     ones = replace(identity, leading=(count,), offset=identity.offset + start)
@@ -40,10 +36,16 @@ def exchange_matrix(lowering: Lowering, matrix: View, result: View) -> None:
                         _feed(lowering, ones, written, run, width, byte, plane)
 
 
-def _load(lowering: Lowering, matrix: View, first: int, count: int, tile: int, byte: int, plane: int) -> None:
+def _load(lowering: Lowering, matrix: View, first: int, count: int, tile: int, width: int, byte: int, plane: int) -> None:
+    start, step = matrix.offset + first * matrix.strides[0], matrix.strides[0]
+    if not lowering.chip.mxm.transposed_load:
+        part = replace(matrix, leading=(count,), offset=start, tile=matrix.tile + tile, columns=width)
+        blocks = blocks_of(lowering, part, byte)
+        load_blocks(lowering, lowering.trip(), blocks, 0, 0, width, (plane,))
+        lowering.trip().nodes.append(Swap(plane, "i8"))
+        return
     load = lowering.trip()
     value = load.value("i8", count)
-    start, step = matrix.offset + first * matrix.strides[0], matrix.strides[0]
     load.nodes.append(Read(matrix.buffer, matrix.tile + tile, start, step, count, value, byte))
     load.nodes.append(Load((plane,), value, "i8", count, 0, True))
     lowering.trip().nodes.append(Swap(plane, "i8"))

@@ -17,10 +17,11 @@ from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
 from compiler.lowering.matmul_plan import Plan, mode_of, plan
+from compiler.lowering.transposed_loads import SPAN, blocks_of, load_blocks, require_transposed_loads
+from compiler.lowering.transposes import exchange
 from compiler.lowering.views import Run, View, fixed_windows, runs
 from compiler.scheduling.trip import Buffer, Compute, Feed, Load, Read, ReadBlock, Swap, Trip, Write
 from isa.chip import Chip, Side
-from isa.errors import ModelFault
 from isa.spec import BYTES, ElementType
 
 
@@ -36,6 +37,8 @@ class Stationary:
     """One output column whose vector must fill every lane of the result."""
     lane: int = 0
     """Lane of the tile where the weights begin: the result begins there, or the load brings them to lane 0 if transposed."""
+    blocks: tuple[str, ...] = ()
+    """What the lane unit makes transposed weights of, tile by tile, where planes cannot load them so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,8 @@ def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tu
             yield index, Stationary(buffer.name, i * inner, 0)
         return
     if transposed and not lowering.chip.mxm.transposed_load:
-        raise ModelFault(
-            f"matmul: chip {lowering.chip.name} cannot load transposed weights, and the second operand is computed at run time",
-            hint="give the operand in [K, N] order, or choose a chip with mxm.transposed_load",
-        )
+        yield from _transposed_by_lanes(lowering, op)
+        return
     view = lowering.window(op.b)
     if view.column_steps and view.column_steps[-1]:
         view = lowering.view(op.b)
@@ -101,6 +102,37 @@ def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tu
         entry = view.at(index).tiled(lowering.chip.lanes)
         splat = transposed and entry.leading == (1,)
         yield index, Stationary(entry.buffer, entry.offset, entry.tile, transposed, splat, entry.column)
+
+
+def _transposed_by_lanes(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tuple[int, ...], Stationary]]:
+    """Transposed weights on a chip whose planes cannot load them so: bytes are transposed on their way to the plane, wider
+    types in memory."""
+    chip = lowering.chip
+    require_transposed_loads(chip)
+    view = lowering.window(op.b)
+    columns = [view.column, *view.column_steps]
+    if any(c % SPAN for c in columns):
+        view = lowering.view(op.b)
+    if tensor_of(op.b).type != "i8":
+        view = lowering.view(op.b)
+        kind, shape = tensor_of(op.b).type, (*view.leading[:-1], view.columns, view.leading[-1])
+        turned = lowering.temporary(kind, shape, weight_rows_per_cycle(chip, "sram", kind))
+        exchange(lowering, view, turned)
+        for index in product(*(range(s) for s in view.leading[:-1])):
+            entry = turned.at(index)
+            yield index, Stationary(entry.buffer, entry.offset, 0)
+        return
+    made: dict[View, str] = {}
+    for index in product(*(range(s) for s in view.leading[:-1])):
+        entry = view.at(index).tiled(chip.lanes)
+        names: list[str] = []
+        for tile in range(-(-(entry.column + entry.columns) // chip.lanes)):
+            width = min(chip.lanes, lowering.flow.buffers[entry.buffer].columns - (entry.tile + tile) * chip.lanes)
+            part = replace(entry, tile=entry.tile + tile, column=0, columns=width)
+            if part not in made:
+                made[part] = blocks_of(lowering, part)
+            names.append(made[part])
+        yield index, Stationary(entry.buffer, entry.offset, 0, True, lane=entry.column, blocks=tuple(names))
 
 
 def activations(lowering: Lowering, op: MatmulOp) -> View:
@@ -220,6 +252,10 @@ class MatmulJobs:
         buffer = self.lowering.flow.buffers[weight.buffer]
         trip = self.lowering.trip()
         mode, lanes = self.spread.mode, self.lowering.chip.lanes
+        if weight.blocks:
+            tile_of, lane = divmod(weight.lane + first, lanes)
+            load_blocks(self.lowering, trip, weight.blocks[tile_of], tile, lane, count, planes)
+            return
         if weight.splat:
             value = trip.value("i8", lanes, streams=buffer.bytes)
             trip.nodes.append(Read(weight.buffer, weight.tile + first // lanes, weight.row, 0, lanes, value))

@@ -170,10 +170,11 @@ class _Placer:
                             node.source, offset, byte, "write", mask)  # fmt: skip
         elif isinstance(node, ReadBlock):
             width, every = self.buffers[node.buffer].bytes, self.trip.values[node.result].every
+            step = node.rows_per_cycle if node.repeats == 1 else 0
             for lane in range(min(node.rows_per_cycle, node.count)):
-                rep = -(-(node.count - lane) // node.rows_per_cycle)
+                rep = -(-(node.count - lane) // node.rows_per_cycle) * node.repeats
                 for byte in range(width):
-                    self.memory(node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, every,
+                    self.memory(node.buffer, node.tile, node.row + lane, step, rep, every,
                                 node.result, lane * width + byte, byte, "read")  # fmt: skip
         elif isinstance(node, Gather):
             place = self.places[node.buffer][0, 0, node.tile, node.byte]
@@ -204,9 +205,15 @@ class _Placer:
         values, unit = self.trip.values, self.chip.units[node.unit]
         slots = tuple(s.name for s in self.chip.slot_list if s.unit.name == node.unit)
         every = node.every if node.count > 1 else 1
-        width = BYTES[values[node.result].type]
+        span = BY_MNEMONIC[node.mnemonic].results[0].span
+        assert isinstance(span, int)
+        width = BYTES[values[node.result].type] * span
         for at in range(0, values[node.result].streams, width):
-            sources = tuple(o if isinstance(o, Immediate) else (o, at, values[o].type) for o in node.operands)
+            # A map has one group of streams for all groups of what it moves.
+            sources = tuple(
+                o if isinstance(o, Immediate) else (o, at if values[o].streams > at else 0, values[o].type)
+                for o in node.operands
+            )
             result = (node.result, at, values[node.result].type)
             self.add(Step(node.mnemonic, slots, sources, result, node.fields, node.count, every, 0, unit.position), unit.kind)
 

@@ -33,7 +33,8 @@ class Traffic:
             for node in trip.nodes:
                 if not isinstance(node, (Read, ReadBlock, Gather, Write)):
                     continue
-                cycles = node.count / flow.buffers[node.buffer].stripes
+                repeats = node.repeats if isinstance(node, ReadBlock) else 1
+                cycles = node.count * repeats / flow.buffers[node.buffer].stripes
                 for group in touched(node, flow.buffers):
                     self.of[group][stage] = self.of[group].get(stage, 0.0) + cycles
 

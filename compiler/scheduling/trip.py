@@ -111,7 +111,8 @@ class Read:
 
 @dataclass(slots=True)
 class ReadBlock:
-    """`count` consecutive rows of a tile, `rows_per_cycle` at a time, for a load."""
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side; one such group may be read `repeats`
+    times."""
 
     buffer: str
     tile: int
@@ -119,6 +120,7 @@ class ReadBlock:
     count: int
     rows_per_cycle: int
     result: int = -1
+    repeats: int = 1
 
 
 @dataclass(slots=True)

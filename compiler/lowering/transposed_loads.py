@@ -1,0 +1,138 @@
+"""Transposed loads on chips whose planes have none: the lane unit transposes blocks of bytes on their way to the plane.
+
+SXM `transpose` takes 16 vectors of 16-lane blocks and transposes block by block, where it stands. So rows of the matrix are
+laid out first such that their blocks stand where the columns of the weights will be: word (b, j) of the *blocks* of a matrix
+has, in its block m, lanes 16b … 16b + 15 of row 16m + j. Rows pass a `permute` that puts block b in the place of every block,
+b after b, and each of them writes only its own block m. One transpose of the 16 words (b, ·) then gives rows 16b … 16b + 15 of
+the transposed matrix. Words lie four to a row of a buffer of i32, for the lane unit moves four byte streams a slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.dialects.graph import Tensor
+from compiler.lowering.context import Hint, Lowering, mxm_sides
+from compiler.lowering.copies import copy_rows
+from compiler.lowering.views import View
+from compiler.scheduling.trip import ALL_BYTES, Buffer, Compute, Load, Read, ReadBlock, Trip, Write
+from isa.chip import Chip, Side
+from isa.errors import ModelFault
+from isa.spec import BY_MNEMONIC, BYTES
+
+SPAN = next(o.span for o in BY_MNEMONIC["transpose"].results if isinstance(o.span, int))
+"""Rows and lanes of the blocks that `transpose` works on."""
+
+_WORDS = BYTES["i32"]
+
+
+def transposes_loads(chip: Chip) -> bool:
+    """Whether a transposed load can be made by the lane units."""
+    return (
+        {"transpose", "permute"} <= set(chip.sxm.instructions)
+        and chip.superlane == SPAN
+        and chip.mxm.load_streams >= SPAN
+        and all(f"sxm.{p.side}" in chip.units for p in chip.planes)
+    )
+
+
+def require_transposed_loads(chip: Chip) -> None:
+    """Raises ModelFault for a chip that has no way to transpose what is made at run time."""
+    if not chip.mxm.transposed_load and not transposes_loads(chip):
+        raise ModelFault(
+            f"chip {chip.name} can neither load transposed weights nor transpose and permute lanes, and the operand is "
+            "computed at run time",
+            hint="give the operand in the other order, or choose a chip with mxm.transposed_load",
+        )
+
+
+def blocks_of(lowering: Lowering, matrix: View, byte: int = ALL_BYTES) -> str:
+    """The blocks of one tile of a matrix [R, C ≤ lanes] of i8, or of one byte column of it: a buffer of i32 [4 · C / 16, R].
+
+    With one row they stand everywhere, so that the weights made of them are alike in every lane.
+    """
+    lanes = lowering.chip.lanes
+    rows = matrix.leading[0]
+    if not _laid_in_order(lowering.flow.buffers[matrix.buffer], matrix):
+        matrix = _in_order(lowering, matrix, byte)
+    count = -(-matrix.columns // SPAN)
+    words = Tensor("i32", (count * (SPAN // _WORDS), rows))
+    buffer = lowering.buffer("blocks", words, "temporary", Hint(stripes=SPAN // _WORDS))
+    sides = mxm_sides(lowering.chip)
+    number = sides.index(_turn(lowering, sides))
+    for block in range(-(-rows // SPAN)):
+        tile, lane = divmod(block * SPAN, lanes)
+        trip = lowering.trip()
+        places = trip.value("i32", count)
+        table = _places(lowering)
+        start = table.offset + number * (lanes // SPAN)
+        trip.nodes.append(Read(table.buffer, table.tile, start, 1, count, places))
+        for group in range(SPAN // _WORDS):
+            first = matrix.offset + block * SPAN + group * _WORDS
+            rows_read = trip.value("i32", count)
+            trip.nodes.append(ReadBlock(matrix.buffer, matrix.tile, first, _WORDS, _WORDS, rows_read, count))
+            moved = trip.value("i32", count)
+            trip.nodes.append(Compute(f"sxm.{sides[number]}", "permute", (rows_read, places), {}, count, 1, moved))
+            trip.nodes.append(
+                Write(buffer.name, tile, group, SPAN // _WORDS, moved, count, window=(lane, SPAN) if rows > 1 else ())
+            )
+    return buffer.name
+
+
+def load_blocks(lowering: Lowering, trip: Trip, blocks: str, tile: int, lane: int, depth: int, planes: tuple[int, ...]) -> None:
+    """A load of weights [depth, columns of a tile], made of blocks: row r is lane `lane` + r of the matrix; `lane` is the
+    first of a block."""
+    count = -(-depth // SPAN)
+    words = trip.value("i8", count, streams=SPAN)
+    row = lane // SPAN * (SPAN // _WORDS)
+    trip.nodes.append(ReadBlock(blocks, tile, row, count * (SPAN // _WORDS), SPAN // _WORDS, words))
+    weights = trip.value("i8", count, streams=SPAN)
+    side = lowering.chip.planes[planes[0]].side
+    trip.nodes.append(Compute(f"sxm.{side}", "transpose", (words,), {}, count, 1, weights))
+    trip.nodes.append(Load(planes, weights, "i8", count * SPAN))
+
+
+def _laid_in_order(buffer: Buffer, matrix: View) -> bool:
+    """Whether any 16 rows that belong together can be read at once."""
+    return (
+        matrix.strides == (1,)
+        and buffer.type == "i8"
+        and buffer.stripes == SPAN
+        and not matrix.leading[0] % SPAN
+        and all((matrix.offset - begin) % SPAN == 0 for begin in buffer.segments)
+    )
+
+
+def _in_order(lowering: Lowering, matrix: View, byte: int) -> View:
+    """A copy of the rows, or of one byte column of them, in as many stripes as are read at once, filled up with zeros."""
+    rows = matrix.leading[0]
+    whole = lowering.temporary("i8", (-(-rows // SPAN) * SPAN, matrix.columns), SPAN)
+    if rows == 1:
+        rows, matrix = SPAN, matrix.broadcast((SPAN,))
+    target = replace(whole, leading=(rows,))
+    if lowering.flow.buffers[matrix.buffer].type == "i8":
+        copy_rows(lowering, matrix, target)
+    else:
+        copy_rows(lowering, matrix, target, byte)
+    rest = whole.leading[0] - rows
+    if rest:
+        zeros = lowering.constant(np.zeros(matrix.columns, np.int8), "zeros")
+        copy_rows(lowering, zeros.broadcast((rest,)), replace(whole, leading=(rest,), offset=rows))
+    return whole
+
+
+def _places(lowering: Lowering) -> View:
+    """The maps that put block b in the place of every block, b after b, once for the lane unit of each side."""
+    chip = lowering.chip
+    sides: list[Side] = mxm_sides(chip)
+    lanes = np.arange(chip.lanes)
+    maps = np.concatenate([lanes[None, ::SPAN].T + lanes % SPAN] * len(sides)).astype(np.int32)
+    hint = Hint(tuple(i * (chip.lanes // SPAN) for i in range(len(sides))), tuple(sides))
+    return lowering.constant(maps, "places", hint=hint)
+
+
+def _turn(lowering: Lowering, sides: list[Side]) -> Side:
+    lowering.blocks_made += 1
+    return sides[lowering.blocks_made % len(sides)]
