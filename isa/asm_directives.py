@@ -25,8 +25,7 @@ _TYPE_OF: dict[str, ElementType] = {name: name for name in TYPES}
 _PIECE_FIELDS = ("base", "count", "row", "tile", "byte", "step", "row_step")
 _OPTIONAL_PIECE_FIELDS = ("step", "row_step")
 _LIMIT = 1 << 40
-_PACKING_NUMBERS = 9
-_IMAGE_AXES = 3
+_PACKING_NUMBERS = 12
 
 
 @dataclass(slots=True)
@@ -168,10 +167,9 @@ class Directives:
     def _packing(self, line: Line, shape: tuple[int, ...]) -> Packing:
         place = line.token
         numbers = self._numbers(line, "a number of the packing", -_LIMIT)
-        if len(numbers) != _PACKING_NUMBERS or len(shape) != _IMAGE_AXES:
-            line.wrong(f"a packing of an image [H, W, C] has {_PACKING_NUMBERS} numbers", place)
-        height, width, channels = shape
-        return Packing((height, width, channels), *numbers)
+        if len(numbers) != _PACKING_NUMBERS:
+            line.wrong(f"a packing has {_PACKING_NUMBERS} numbers", place)
+        return Packing.of(shape, numbers)
 
     def _numbers(self, line: Line, what: str, low: int) -> tuple[int, ...]:
         line.mark("[")

@@ -56,7 +56,7 @@ class _SymbolEntry(_Entry):
     type: ElementType
     scale: float | None
     pieces: list[tuple[str, int, int, int, int, int, int, int]]
-    packing: tuple[int, int, int, int, int, int, int, int, int] | None = None
+    packing: tuple[int, int, int, int, int, int, int, int, int, int, int, int] | None = None
 
 
 class _Header(_Entry):
@@ -71,10 +71,7 @@ class _Header(_Entry):
 
 
 def _packing(symbol: _SymbolEntry) -> Packing | None:
-    if symbol.packing is None:
-        return None
-    height, width, channels = symbol.shape if len(symbol.shape) == 3 else (0, 0, 0)
-    return Packing((height, width, channels), *symbol.packing)
+    return None if symbol.packing is None else Packing.of(symbol.shape, symbol.packing)
 
 
 def _piece_row(piece: Piece) -> list[object]:

@@ -4,7 +4,8 @@ A packed image is a matrix of rows (y, g) and tiles t. Lane (j·positions + i)·
 
     [y·row_step + row_origin + j, g·step + origin + i, t·channels + c],    j < height, i < positions, c < channels
 
-The host writes zeros for what lies outside the image. `plain` is the layout of every other tensor: a row for each position, its
+The host writes zeros for what lies outside the image. The image may be a tensor seen with its axes in another order, without
+those of size 1. `plain` is the layout of every other tensor: a row for each position, its
 channels on lanes. With height > row_step or positions > step neighbouring rows overlap: elements lie in memory several times.
 """
 
@@ -33,17 +34,42 @@ class Packing:
     height: int = 1
     row_step: int = 1
     row_origin: int = 0
+    tensor: tuple[int, ...] = ()
+    """Shape of the tensor whose `axes` are H, W and C; () where it is the image."""
+    axes: tuple[int, int, int] = (0, 1, 2)
+
+    @staticmethod
+    def of(shape: Sequence[int], numbers: Sequence[int]) -> Packing:
+        """The packing of a tensor of this shape with these `numbers`; one with a `problem` where they do not fit together."""
+        *counts, height, width, channels = numbers
+        axes = (height, width, channels)
+        known = all(0 <= axis < len(shape) for axis in axes)
+        image = (shape[height], shape[width], shape[channels]) if known else (0, 0, 0)
+        identity = tuple(shape) == image and axes == (0, 1, 2)
+        return Packing(image, *counts, tensor=() if identity else tuple(shape), axes=axes)
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Everything but the image, in the order of the fields."""
+        """Everything but the sizes of image and tensor, in the order of the fields."""
         return (self.rows, self.groups, self.positions, self.channels, self.origin, self.step,
-                self.height, self.row_step, self.row_origin)  # fmt: skip
+                self.height, self.row_step, self.row_origin, *self.axes)  # fmt: skip
+
+    @property
+    def host_shape(self) -> tuple[int, ...]:
+        """Shape of the tensor that the host gives."""
+        return self.tensor or self.image
 
     def problem(self, shape: Sequence[int], lanes: int) -> str | None:
         """Why this is no packing of a tensor of this shape on a chip with so many lanes, or None."""
-        if tuple(shape) != self.image:
-            return f"its packing is for {list(self.image)}, the shape is {list(shape)}"
+        if tuple(shape) != self.host_shape:
+            return f"its packing is for {list(self.host_shape)}, the shape is {list(shape)}"
+        others = [size for axis, size in enumerate(shape) if axis not in self.axes]
+        if (
+            len(set(self.axes)) < len(self.axes)
+            or not all(0 <= a < len(shape) for a in self.axes)
+            or others.count(1) < len(others)
+        ):
+            return f"axes {list(self.axes)} are not those of an image in {list(shape)}"
         counts = (self.rows, self.groups, self.positions, self.channels, self.height, self.row_step)
         if min(self.image) < 1 or min(counts) < 1 or self.step < 0:
             return f"packing {list(self.numbers)} has a count below 1"
@@ -83,7 +109,8 @@ class Packing:
         return self.origin <= x < self.origin + self.groups * self.pitch
 
     def pack(self, array: NDArray[Any], lanes: int) -> NDArray[Any]:
-        """The packed matrix [rows, groups, columns] of an image; zeros outside."""
+        """The packed matrix [rows, groups, columns] of the tensor; zeros outside the image."""
+        array = array.transpose(*self.axes, *self._unit_axes).reshape(self.image)
         rows = np.arange(self.rows)[:, None] * self.row_step + self.row_origin + np.arange(self.height)
         places = np.arange(self.groups)[:, None] * self.pitch + self.origin + np.arange(self.positions)
         inside_rows, inside_places = (rows >= 0) & (rows < self.image[0]), (places >= 0) & (places < self.image[1])
@@ -100,7 +127,7 @@ class Packing:
         return packed
 
     def unpack(self, packed: NDArray[Any], lanes: int) -> NDArray[Any]:
-        """The image of a packed matrix [rows, groups, columns]; an element that lies there several times is taken once."""
+        """The tensor of a packed matrix [rows, groups, columns]; an element that lies there several times is taken once."""
         array = np.zeros(self.image, packed.dtype)
         rows = np.arange(self.rows)[:, None] * self.row_step + self.row_origin + np.arange(self.height)
         places = np.arange(self.groups)[:, None] * self.pitch + self.origin + np.arange(self.positions)
@@ -110,7 +137,12 @@ class Packing:
             tile, channel = divmod(c, self.channels)
             lane = tile * lanes + (j[:, None] * self.positions + i) * self.channels + channel
             array[rows[y, j][:, None], places[g, i], c] = packed[y[:, None], g, lane]
-        return array
+        order = [*self.axes, *self._unit_axes]
+        return array.reshape(*self.image, *(1 for _ in self._unit_axes)).transpose([order.index(a) for a in range(len(order))])
+
+    @property
+    def _unit_axes(self) -> list[int]:
+        return [axis for axis in range(len(self.host_shape)) if axis not in self.axes]
 
     def spread(self, row: NDArray[Any], lanes: int) -> NDArray[Any]:
         """Numbers of channels [C] as a row [columns] of the packed matrix, the same at every position; zeros elsewhere."""

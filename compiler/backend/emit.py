@@ -105,7 +105,7 @@ def buffer_pieces(buffer: Buffer, places: Places) -> tuple[Piece, ...]:
 def _symbol(buffer: Buffer, places: Places) -> Symbol:
     """A buffer as the symbol table and `isa.layout` see it; what the host does not know by name counts as a parameter."""
     role = "param" if buffer.role in ("constant", "temporary") else buffer.role
-    shape = buffer.packing.image if buffer.packing else buffer.shape
+    shape = buffer.packing.host_shape if buffer.packing else buffer.shape
     return Symbol(buffer.name, role, shape, buffer.type, buffer_pieces(buffer, places), packing=buffer.packing)
 
 

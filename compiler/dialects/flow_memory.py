@@ -36,7 +36,7 @@ from isa.errors import ModelFault
 from isa.packing import Packing
 from isa.spec import BYTES
 
-PACKING_NUMBERS = 9
+PACKING_NUMBERS = 12
 
 
 @irdl_op_definition
@@ -87,9 +87,9 @@ class BufferOp(IRDLOperation):
         if self.image is None or self.packing is None:
             return None
         image, numbers = self.image.get_values(), self.packing.get_values()
-        if len(image) != 3 or len(numbers) != PACKING_NUMBERS or min(image) < 1:
-            raise VerifyException(f"{self.name}: a packing has three sizes and {PACKING_NUMBERS} numbers")
-        packing = Packing((image[0], image[1], image[2]), *numbers)
+        if len(numbers) != PACKING_NUMBERS:
+            raise VerifyException(f"{self.name}: a packing has {PACKING_NUMBERS} numbers")
+        packing = Packing.of(image, numbers)
         if problem := packing.problem(image, 1 << 30):
             raise VerifyException(f"{self.name}: {problem}")
         return packing

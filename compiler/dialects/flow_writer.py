@@ -117,7 +117,7 @@ def _buffer_op(buffer: Buffer) -> ir.BufferOp:
         groups = product(range(len(buffer.segments)), range(buffer.tiles))
         properties["sides"] = StringAttr("".join(buffer.sides.get(g, ".") for g in groups))
     if buffer.packing:
-        properties["image"] = numbers(buffer.packing.image)
+        properties["image"] = numbers(buffer.packing.host_shape)
         properties["packing"] = numbers(buffer.packing.numbers)
     if buffer.digest:
         properties["digest"] = StringAttr(buffer.digest)

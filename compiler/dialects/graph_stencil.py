@@ -21,8 +21,11 @@ _BLOCK_NUMBERS = 8
 
 @irdl_op_definition
 class PackOp(GraphOp):
-    """An image [H, W, C] as the matrix that the packing says, by the host: its operand is an input. `lanes` are the chip's.
-    `%r = graph.pack %x by [112, 23, 15, 3, -3, 10, 7, 2, -3] lanes 320 : tensor<224x224x3xi8> -> tensor<112x23x315xi8>`."""
+    """An image as the matrix that the packing says, by the host: its operand is an input, and the last three numbers are its
+    axes H, W and C. `lanes` are the chip's.
+
+    `%r = graph.pack %x by [2, 2, 3, 2, 0, 0, 1, 1, 0, 0, 1, 2] lanes 8 : tensor<2x6x2xi8> -> tensor<2x2x6xi8>`
+    """
 
     name = "graph.pack"
     x = operand_def(TensorType)
@@ -38,12 +41,11 @@ class PackOp(GraphOp):
 
     @property
     def packing(self) -> Packing:
-        height, width, channels = tensor_of(self.x).shape
-        return Packing((height, width, channels), *self.numbers.get_values())
+        return Packing.of(tensor_of(self.x).shape, self.numbers.get_values())
 
     def inferred(self) -> Tensor:
         x, lanes = tensor_of(self.x), self.lanes.value.data
-        if len(x.shape) != 3 or len(self.numbers.get_values()) != len(Packing((1, 1, 1), 1, 1, 1, 1).numbers):
+        if len(self.numbers.get_values()) != len(Packing((1, 1, 1), 1, 1, 1, 1).numbers):
             raise ModelFault(f"pack: {x} by {list(self.numbers.get_values())} is no image with a packing")
         if problem := self.packing.problem(x.shape, lanes):
             raise ModelFault(f"pack: {problem}")

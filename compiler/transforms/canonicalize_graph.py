@@ -62,6 +62,10 @@ def _transpose(op: graph.TransposeOp, emit: Emitter) -> SSAValue | None:
     order = op.permutation.get_values()
     if list(order) == sorted(order):
         return op.x
+    shape = tensor_of(op.x).shape
+    moved = [axis for axis in order if shape[axis] != 1]
+    if moved == sorted(moved):
+        return emit.add(graph.ReshapeOp(op.x, op.tensor.shape))
     inner = op.x.owner
     if not isinstance(inner, graph.TransposeOp):
         return None

@@ -12,6 +12,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.layout.choose import Factor, candidates, cheapest
 from compiler.layout.cost import Kernel, Machine, cycles
 from compiler.layout.window import Window
+from compiler.transforms.host_layout import host_view
 from compiler.transforms.packing_regions import Region
 from isa.chip import Chip
 from isa.packing import Packing, plain
@@ -65,8 +66,8 @@ def _entered(value: SSAValue, inside: set[Operation]) -> bool:
 
 
 def packed_by_host(value: SSAValue, inside: set[Operation]) -> bool:
-    """Whether the value is an input of which only the region makes use."""
-    return isinstance(value.owner, graph.InputOp) and all(use.operation in inside for use in value.uses)
+    """Whether the value is an input, maybe with its axes in another order, of which only the region makes use."""
+    return host_view(value) is not None and all(use.operation in inside for use in value.uses)
 
 
 def leaves(value: SSAValue, inside: set[Operation]) -> bool:

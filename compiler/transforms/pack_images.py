@@ -26,6 +26,7 @@ from compiler.layout.stencil import Block, Stencil, reads_outside, stencil
 from compiler.layout.window import Window
 from compiler.transforms.choose_packings import POINT, choose_packings, leaves, packed_by_host, shifts
 from compiler.transforms.emitter import Emitter
+from compiler.transforms.host_layout import convert_after_moves, host_view
 from compiler.transforms.packing_regions import KNOWN, Region, find_region
 from compiler.weights import WeightStore
 from isa.chip import Chip
@@ -47,6 +48,7 @@ class PackImagesPass(ModulePass):
         chip = chip_of(ctx)
         if chip is None:
             return
+        convert_after_moves(main_block(op))
         region = find_region(main_block(op), chip)
         if not any(isinstance(o, graph.Conv2dOp) for o in region.operations):
             return
@@ -63,6 +65,8 @@ class _Packer:
     weights: WeightStore
     packed: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     arrays: dict[str, SSAValue] = field(default_factory=dict[str, SSAValue])
+    zero_beside: set[SSAValue] = field(default_factory=set[SSAValue])
+    """Packed images that are known to be zero beside the image."""
 
     def run(self) -> None:
         inside = set(self.region.operations)
@@ -111,10 +115,13 @@ class _Packer:
     def _enter(self, value: SSAValue, emit: Emitter, inside: set[Operation], zeros: bool) -> SSAValue:
         """A value from outside, packed by the host or by the chip."""
         packing = self.packing(value)
-        if packing == self.plain(value):
+        view = host_view(value) if packed_by_host(value, inside) else None
+        if packing == self.plain(value) and (view is None or view.moves_nothing):
             return value
-        if packed_by_host(value, inside):
-            return emit.add(graph.PackOp(value, packing, self.chip.lanes))
+        if view is not None:
+            packed = emit.add(graph.PackOp(view.source, view.packed(packing), self.chip.lanes))
+            self.zero_beside.add(packed)
+            return packed
         changed = self._change(value, value, self.plain(value), packing, emit)
         return self._zeroed(value, changed, emit) if zeros else changed
 
@@ -150,11 +157,15 @@ class _Packer:
     def _zeroed(self, value: SSAValue, image: SSAValue, emit: Emitter) -> SSAValue:
         """The packed image with zeros beside the image."""
         packing = self.packing(value)
+        if image in self.zero_beside:
+            return image
         mask = packing.pack(np.ones(packing.image, np.int8), self.chip.lanes)
         used = plain_lanes(packing, self.chip.lanes)
         if mask[:, :, used].all():
             return image
-        return emit.binary("mul", image, self._array(mask, emit))
+        masked = emit.binary("mul", image, self._array(mask, emit))
+        self.zero_beside.add(masked)
+        return masked
 
     def _convolve(self, op: graph.Conv2dOp, emit: Emitter) -> SSAValue:
         source, target = self.packing(op.x), self.packing(op.result)
@@ -164,6 +175,12 @@ class _Packer:
     def _elementwise(self, op: Operation, emit: Emitter) -> SSAValue:
         packing = self.packing(op.results[0])
         operands = [self.packed[v] if v in self.region.classes else self._spread(v, packing, emit) for v in op.operands]
+        result = self._applied(op, operands, emit)
+        if _keeps_zero(op, [v in self.zero_beside for v in operands]):
+            self.zero_beside.add(result)
+        return result
+
+    def _applied(self, op: Operation, operands: list[SSAValue], emit: Emitter) -> SSAValue:
         if isinstance(op, graph.UnaryOp):
             return emit.unary(op.fn.data, operands[0])
         if isinstance(op, graph.BinaryOp):
@@ -220,6 +237,15 @@ class _Packer:
         whole = replace(packing, image=(packing.rows, *packing.image[1:]))
         low = np.broadcast_to(low[:1], whole.image)
         return emit.binary("add", image, self._array(whole.pack(np.ascontiguousarray(low), self.chip.lanes), emit))
+
+
+def _keeps_zero(op: Operation, zeros: list[bool]) -> bool:
+    """Whether an elementwise operation makes zero of operands that are (other known operands are finite)."""
+    if isinstance(op, graph.CastOp | graph.ScaledOp):
+        return zeros[0]
+    if isinstance(op, graph.UnaryOp):
+        return zeros[0] and op.fn.data in ("relu", "neg", "abs")
+    return isinstance(op, graph.BinaryOp) and op.fn.data in ("add", "sub", "max", "min") and all(zeros)
 
 
 def op_width(op: graph.MaxPool2dOp) -> int:

@@ -101,11 +101,22 @@ def test_packing_and_back() -> None:
     x = np.arange(105, dtype=np.int8).reshape(image)
     for packing in (plain(image, 8), Packing(image, 5, 4, 2, 3, -1), Packing(image, 3, 3, 5, 3, -1, 2, 3, 2, -1)):
         assert np.array_equal(packing.unpack(packing.pack(x, 48), 48), x)
+        turned = Packing.of((1, 3, 5, 7), (*packing.numbers[:-3], 2, 3, 1))
+        nchw = np.ascontiguousarray(x.transpose(2, 0, 1))[None]
+        assert np.array_equal(turned.pack(nchw, 48), packing.pack(x, 48))
+        assert np.array_equal(turned.unpack(turned.pack(nchw, 48), 48), nchw)
 
 
-def test_a_packed_symbol_comes_back_from_text_and_file() -> None:
-    packing = Packing((4, 6, 2), 4, 4, 2, 2, -1)
-    symbol = Symbol("x", "input", (4, 6, 2), "i8", (Piece("sram.w0", 0, 16, 0, 0, 0),), None, packing)
+@pytest.mark.parametrize("axes", [(1, 2, 4), (0, 2, 3), (2, 2, 1), (-1, 2, 3)])
+def test_axes_that_are_no_image(axes: tuple[int, int, int]) -> None:
+    assert Packing.of((1, 3, 5, 7), (5, 7, 1, 3, 0, 0, 1, 1, 0, *axes)).problem((1, 3, 5, 7), 48)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0)])
+def test_a_packed_symbol_comes_back_from_text_and_file(axes: tuple[int, int, int]) -> None:
+    shape = (4, 6, 2) if axes == (0, 1, 2) else (2, 6, 4)
+    packing = Packing.of(shape, (4, 4, 2, 2, -1, 0, 1, 1, 0, *axes))
+    symbol = Symbol("x", "input", shape, "i8", (Piece("sram.w0", 0, 16, 0, 0, 0),), None, packing)
     program = Program(load_chip("tiny"), [], [], [symbol])
     assert assemble(disassemble(program), "x.lasm").symbols == [symbol]
     assert program_from_bytes(program_bytes(program), "x.lbin").symbols == [symbol]

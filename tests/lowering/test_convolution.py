@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
+from compiler.context import new_context
 from compiler.dialects import graph
 from compiler.dialects.graph import Tensor
-from compiler.dialects.graph_program import new_program
+from compiler.dialects.graph_program import main_block, new_program
 from compiler.dialects.graph_types import tensor_of
 from compiler.layout.window import Window
-from compiler.pipeline import compile_graph
+from compiler.pipeline import DEFAULT_PIPELINE, compile_graph, run_pipeline
 from compiler.reference import spatial
 from compiler.session import Compiled, run_and_compare
 from compiler.weights import WeightStore
@@ -174,3 +175,25 @@ def test_networks(chip: str, seed: int) -> None:
     ops += [graph.OutputOp("y", y), graph.OutputOp("z", z)]
     image = rng.integers(-128, 128, (size, size + 1, 3)).astype(np.int8)
     check(new_program(ops), weights, target, {"x": image})
+
+
+@pytest.mark.parametrize("kind", ["int8", "f16", "unit channel"])
+def test_the_host_packs_images_in_the_order_of_onnx(kind: str) -> None:
+    """[1, C, H, W] in f32, converted and then seen as [H, W, C]: no operation of the chip moves the image."""
+    rng, target, weights = np.random.default_rng(3), chip_named("small"), WeightStore()
+    channels = 1 if kind == "unit channel" else 3
+    x = graph.InputOp("x", Tensor("f32", (1, channels, 6, 7)))
+    step = graph.ConstantOp(np.float32(0.02))
+    narrow = graph.CastOp(x.result, "f16") if kind == "f16" else graph.QuantizeOp(x.result, step.result)
+    planes = graph.ReshapeOp(narrow.result, [channels, 6, 7])
+    image = graph.TransposeOp(planes.result, [1, 2, 0])
+    array = rng.integers(-9, 9, (3, 3, channels, 4)).astype(np.float16 if kind == "f16" else np.int8)
+    w = graph.ParamOp("w", weights.add(array), Tensor("f16" if kind == "f16" else "i8", array.shape))
+    conv = graph.Conv2dOp(image.result, w.result, (2, 2), (1, 1, 1, 1))
+    module = new_program([x, step, narrow, planes, image, w, conv, graph.OutputOp("y", conv.result)])
+    passes = DEFAULT_PIPELINE.partition(",lower-to-flow")[0]
+    packed = run_pipeline(module.clone(), new_context(weights, target), passes)
+    left = [type(op) for op in main_block(packed).ops]
+    assert graph.PackOp in left
+    assert not {graph.TransposeOp, graph.ReshapeOp} & set(left)
+    check(module, weights, target, {"x": rng.standard_normal((1, channels, 6, 7)).astype(np.float32)})

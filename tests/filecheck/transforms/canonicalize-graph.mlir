@@ -21,6 +21,15 @@ func.func @main() {
   %p = graph.pad %w low [0] high [0] value(0.0 : f16) : tensor<3xf16> -> tensor<3xf16>
   graph.output "moved" %p : tensor<3xf16>
 
+  // A transpose that moves only an axis of size 1 is a reshape.
+  // CHECK-NEXT: %flat = graph.input "flat"
+  // CHECK-NEXT: %[[F:.*]] = graph.reshape %flat : tensor<1x1x9xi8> -> tensor<9x1xi8>
+  // CHECK-NEXT: graph.output "flat" %[[F]]
+  %flat = graph.input "flat" : tensor<1x1x9xi8>
+  %ft = graph.transpose %flat [2, 0, 1] : tensor<1x1x9xi8> -> tensor<9x1x1xi8>
+  %fr = graph.reshape %ft : tensor<9x1x1xi8> -> tensor<9x1xi8>
+  graph.output "flat" %fr : tensor<9x1xi8>
+
   // A product reads its right operand transposed; a binary operation broadcasts by itself.
   // CHECK-NEXT: %a = graph.input "a"
   // CHECK-NEXT: %b = graph.input "b"
