@@ -216,13 +216,13 @@ class Lowering:
             buffer.sides |= {(segment, 0): side for segment in range(len(borders))}
         return self.add(buffer)
 
-    def constant_for_planes(self, row: NDArray[np.generic], sides: Sequence[Side | None]) -> View:
-        """A row of constants as often as there are planes, row p near plane p."""
+    def constant_for_sides(self, row: NDArray[np.generic], sides: Sequence[Side]) -> View:
+        """A row of constants on each of these sides, in their order."""
         digest = self.weights.add(np.tile(row, (len(sides), 1)))
-        key = f"planes {digest}"
+        key = f"sides {''.join(sides)} {digest}"
         if key not in self.constants:
             tensor = Tensor(element_type(row), (len(sides), len(row)))
-            hint = Hint(tuple(range(len(sides))), tuple(side or "w" for side in sides))
+            hint = Hint(tuple(range(len(sides))), tuple(sides))
             self.constants[key] = view_of(self.buffer("c", tensor, "constant", hint, digest))
         return self.constants[key]
 

@@ -2,8 +2,9 @@
 
 Rows of the result are cut into *turns*, each turn into a share for every plane: the planes of a side take the same blocks at
 once, so that one load serves them, and each side has the weights in its own memory. The next stencil's first turn can begin
-while the last turn of this one runs. Where there are too few rows to hide loads behind feeds, the sides take different tiles of
-the result instead, and planes share the rows of those.
+while the last turn of this one runs. What follows the sums of a side's planes is one trip, in which they share what is the same
+for all rows: scales and biases of f32 for each plane would take half the slices of its side. Where there are too few rows to
+hide loads behind feeds, the sides take different tiles of the result instead, and planes share the rows of those.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from compiler.lowering.stencil_plan import Job, StencilPlan, stencil_plan
 from compiler.lowering.views import View, cut_at_segments
 from compiler.scheduling.trip import Feed, Load, Read, ReadBlock, Swap, Trip, Write
 from isa.chip import Side
-from isa.spec import ElementType
 
 Rows = NDArray[np.int64]
 
@@ -40,6 +40,21 @@ class Walk:
     target: int
     target_step: int
     entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A walk of a plane between borders of segments; `last` where its sums are complete."""
+
+    plane: int
+    walk: Walk
+    fresh: bool
+    last: bool
+
+    def part(self, first: int, count: int) -> Burst:
+        w = self.walk
+        source, target = w.source + first * w.source_step, w.target + first * w.target_step
+        return replace(self, walk=Walk(count, source, w.source_step, target, w.target_step, w.entry + first))
 
 
 def lower_stencil(lowering: Lowering, op: StencilOp, cluster: Cluster) -> None:
@@ -90,14 +105,12 @@ class _Stencil:
         return found.reshape(-1)
 
     def constant_rows(self) -> dict[int, View]:
-        """By number those views of the body that are constants, the same in every row: a row for each plane, in slices of its
-        own, for all planes may read them at once."""
+        """By number those views of the body that are constants, the same in every row: a row for each side."""
         found: dict[int, View] = {}
-        chip = self.lowering.chip
         for value, (i, *_) in self.body.where.items() if self.body else ():
             array = self.lowering.array_of(value)
             if array is not None and array.size == (array.shape[-1] if array.ndim else 1):
-                found[i] = self.lowering.constant_for_planes(array.reshape(-1), [p.side for p in chip.planes])
+                found[i] = self.lowering.constant_for_sides(array.reshape(-1), self.plan.sides)
         return found
 
     def side(self, side: Side, jobs: Sequence[Job]) -> Iterator[int]:
@@ -122,9 +135,11 @@ class _Stencil:
                 self.load(planes, weights.name, rows[number], self.spans[number][1])
                 for plane in planes:
                     self.lowering.trip().nodes.append(Swap(plane, self.plan.mode))
-                for plane in planes:
-                    for walk, fresh, last in work[plane]:
-                        self.feed(plane, number, walk, fresh, last)
+                bursts = {plane: [b for w in work[plane] for b in self.bursts(plane, *w)] for plane in planes}
+                for burst in (b for plane in planes for b in bursts[plane] if not b.last):
+                    self.feed(self.lowering.trip(), number, burst)
+                for group in self.together([[b for b in bursts[plane] if b.last] for plane in planes], number):
+                    self.finish(group, number)
                 yield step
 
     def order(self, numbers: list[int], side: Side) -> list[int]:
@@ -183,42 +198,74 @@ class _Stencil:
         trip.nodes.append(ReadBlock(weights, 0, row, count, per_cycle, value))
         trip.nodes.append(Load(planes, value, self.plan.mode, count))
 
-    def feed(self, plane: int, number: int, walk: Walk, fresh: bool, last: bool) -> None:
-        """One burst, in pieces where it comes to a border of a segment."""
-        buffers = self.lowering.flow.buffers
-        dense = [v for i, v in enumerate(self.body.views) if i not in self.own_rows] if self.body else [self.result]
-        near = [self.source, *(dense if last else ())]
+    def bursts(self, plane: int, walk: Walk, fresh: bool, last: bool) -> Iterator[Burst]:
+        """A walk in pieces where it comes to a border of a segment."""
+        whole = Burst(plane, walk, fresh, last)
+        near = [self.source, *(self.dense() if last else ())]
         starts = [v.offset + (walk.target if i else walk.source) for i, v in enumerate(near)]
         steps = [walk.target_step if i else walk.source_step for i in range(len(near))]
-        entry = walk.entry
-        for run in cut_at_segments(walk.count, starts, steps, [buffers[v.buffer] for v in near]):
-            trip = self.lowering.trip()
-            first, count = self.spans[number]
-            kind: ElementType = "i8" if self.plan.mode == "i8" else "f16"
-            source = trip.value(kind, run.count)
-            block = self.blocks[number]
-            tile = self.source.tile + block.source
-            trip.nodes.append(Read(self.source.buffer, tile, run.starts[0], run.steps[0], run.count, source))
-            result = trip.value("i32" if self.plan.mode == "i8" else "f32", run.count) if last else -1
-            trip.nodes.append(Feed(plane, source, self.plan.mode, count, first, entry, fresh, run.count, result))
-            entry += run.count
-            if last:
-                self.finish(trip, result, block.target, plane, run.count, run.starts[1] - self.result.offset, run.steps[1])
+        first = 0
+        for run in cut_at_segments(walk.count, starts, steps, [self.lowering.flow.buffers[v.buffer] for v in near]):
+            yield whole.part(first, run.count)
+            first += run.count
 
-    def finish(self, trip: Trip, result: int, tile: int, plane: int, count: int, row: int, step: int) -> None:
-        """What follows the sums of some rows of a tile."""
-        if self.body is None:
-            target = self.result
-            trip.nodes.append(Write(target.buffer, target.tile + tile, target.offset + row, step, result, count))
-            return
-        starts = [v.offset + row for v in self.body.views]
-        steps = [step] * len(starts)
-        for i, view in self.own_rows.items():
-            self.body.views[i] = view
-            starts[i], steps[i] = plane, 0
-        chain = Chain(trip, self.lowering.chip, count)
-        chain.anchor(result)
-        self.body.emit(trip, chain, {self.op.result: result}, tile, starts, steps)
+    def dense(self) -> list[View]:
+        """What is read or written beside the source, a row for each row of the result."""
+        return [v for i, v in enumerate(self.body.views) if i not in self.own_rows] if self.body else [self.result]
+
+    def together(self, queues: list[list[Burst]], number: int) -> Iterator[list[Burst]]:
+        """The bursts of several planes side by side, cut to equal lengths; alone where nothing ties them together, or where they
+        ask one slice for two rows."""
+        while queues := [queue for queue in queues if queue]:
+            count = min(queue[0].walk.count for queue in queues)
+            heads = [queue[0].part(0, count) for queue in queues]
+            for queue in queues:
+                left = queue[0].walk.count - count
+                queue[:1] = [queue[0].part(count, left)] if left else []
+            if self.own_rows and self.apart(heads):
+                yield heads
+            else:
+                yield from ([head] for head in heads)
+
+    def apart(self, heads: Sequence[Burst]) -> bool:
+        """Whether the bursts read and write different segments of everything but constants."""
+        buffers = self.lowering.flow.buffers
+        near = [(self.source, [b.walk.source for b in heads]), *((v, [b.walk.target for b in heads]) for v in self.dense())]
+        return all(len({buffers[v.buffer].segment_of(v.offset + row) for row in rows}) == len(heads) for v, rows in near)
+
+    def feed(self, trip: Trip, number: int, burst: Burst) -> int:
+        """Add the feed of a burst to a trip; its result, -1 for none."""
+        first, depth = self.spans[number]
+        walk = burst.walk
+        source = trip.value("i8" if self.plan.mode == "i8" else "f16", walk.count)
+        tile, row = self.source.tile + self.blocks[number].source, self.source.offset + walk.source
+        trip.nodes.append(Read(self.source.buffer, tile, row, walk.source_step, walk.count, source))
+        result = trip.value("i32" if self.plan.mode == "i8" else "f32", walk.count) if burst.last else -1
+        trip.nodes.append(Feed(burst.plane, source, self.plan.mode, depth, first, walk.entry, burst.fresh, walk.count, result))
+        return result
+
+    def finish(self, group: Sequence[Burst], number: int) -> None:
+        """The last feeds of some planes, and what follows their sums."""
+        trip, count = self.lowering.trip(), group[0].walk.count
+        results = [self.feed(trip, number, burst) for burst in group]
+        chain, tile = Chain(trip, self.lowering.chip, count), self.blocks[number].target
+        for burst, result in zip(group, results, strict=True):
+            if self.body is None:
+                target, row = self.result, self.result.offset + burst.walk.target
+                trip.nodes.append(Write(target.buffer, target.tile + tile, row, burst.walk.target_step, result, count))
+                continue
+            starts = [v.offset + burst.walk.target for v in self.body.views]
+            steps = [burst.walk.target_step] * len(starts)
+            for i, view in self.own_rows.items():
+                self.body.views[i] = view
+                starts[i], steps[i] = self.plan.sides.index(self.side_of(burst.plane)), 0
+            chain.anchor(result)
+            self.body.emit(trip, chain, {self.op.result: result}, tile, starts, steps)
+
+    def side_of(self, plane: int) -> Side:
+        side = self.lowering.chip.planes[plane].side
+        assert side is not None, "planes of a stencil's plan have a side"
+        return side
 
 
 def _span(matrix: NDArray[np.generic]) -> tuple[int, int]:
