@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, Validati
 from isa.energy import Energy
 from isa.errors import ChipFault, Location
 from isa.rram_device import RramDevice
-from isa.spec import BY_MNEMONIC, TIMING_KEYS
+from isa.spec import BY_MNEMONIC, TIMING_KEYS, TRANSPOSE_SPAN
 
 Side = Literal["w", "e"]
 
@@ -184,6 +184,12 @@ class Chip(_Table):
     def depth(self, mode: str) -> int:
         """Most rows of weights that a feed of this mode can use."""
         return self.mxm.f16_depth if mode == "f16" else self.lanes
+
+    @property
+    def fold_block(self) -> int:
+        """Lanes of the blocks by which lanes are folded on a chip that has no lane tree but transposes blocks; else 0."""
+        turns = {"transpose", "permute"} <= set(self.sxm.instructions) and self.superlane == TRANSPOSE_SPAN
+        return TRANSPOSE_SPAN if turns and "reduce" not in self.sxm.instructions else 0
 
     def source_of(self, path: str) -> str | None:
         """Where the figure at this path of the chip file (`rram.banks`), or the table that it is in, comes from."""

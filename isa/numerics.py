@@ -33,6 +33,7 @@ __all__ = [
     "dot_i8",
     "dot_i8_prepared",
     "from_domain",
+    "lane_blocks",
     "lane_tree",
     "prepare_f16",
     "prepare_i8",
@@ -293,6 +294,32 @@ def lane_tree(op: Literal["add", "max", "min"], x: Array) -> Array:
         x[..., : lanes - half] = fold(x[..., : lanes - half], x[..., half:lanes])
         lanes = half
     return np.array(x[..., 0])
+
+
+def lane_blocks(op: Literal["add", "max", "min"], x: Array, lanes: int, block: int) -> Array:
+    """float32 or int32 [..., n ≥ 1] folded over its last axis in blocks: [...].
+
+    Tiles of `lanes` first to last, lane by lane; then the lanes of every block of `block` first to last; then the blocks
+    first to last. Where the last tile or block is short, its lanes take no part.
+    """
+    row = ("f" if x.dtype.kind == "f" else "i") + op
+    fold = ELEMENTWISE[row]
+    if not x.shape[-1]:
+        raise ValueError("a fold needs at least one lane")
+    total = np.array(x[..., :lanes])
+    if total.dtype.kind == "f":
+        canonical(total)
+    for first in range(lanes, x.shape[-1], lanes):
+        tile = x[..., first : first + lanes]
+        total[..., : tile.shape[-1]] = fold(total[..., : tile.shape[-1]], tile)
+    blocks = np.array(total[..., ::block])
+    for i in range(1, min(block, total.shape[-1])):
+        lane = total[..., i::block]
+        blocks[..., : lane.shape[-1]] = fold(blocks[..., : lane.shape[-1]], lane)
+    result = np.array(blocks[..., 0])
+    for b in range(1, blocks.shape[-1]):
+        result = fold(result, blocks[..., b])
+    return result
 
 
 def accumulate(acc: Array, dot: Array) -> Array:

@@ -97,6 +97,9 @@ SLOT_BITS = 10
 WORD_BITS = 128
 """One encoded operation. Cycle headers and the order of words: `isa/encode.py`."""
 
+TRANSPOSE_SPAN = 16
+"""Byte streams, and lanes of a block, that a transpose exchanges."""
+
 ADDR = Field("addr", 17, "word address of element 0", default=None)
 STEP = Field("step", 17, "address increment an element", default=0, signed=True)
 BASE = Field("base", 17, "word address that index 0 stands for", default=None)
@@ -166,7 +169,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
                 "r[l] = a[l] below split, b[l] from split on"),
     Instruction("broadcast", 0x24, ("sxm",), (Operand("a", ANY),), (Operand("r", ANY),),
                 (Field("lane", 9, "the lane to copy", default=None),), "shift", "r[l] = a[lane] for every l"),
-    Instruction("transpose", 0x25, ("sxm",), (Operand("a", BYTE, span=16),), (Operand("r", BYTE, span=16),), (), "transpose",
+    Instruction("transpose", 0x25, ("sxm",), (Operand("a", BYTE, span=TRANSPOSE_SPAN),),
+                (Operand("r", BYTE, span=TRANSPOSE_SPAN),), (), "transpose",
                 "16 streams × 16 lanes within each 16 lanes: r_i[16b + j] = a_j[16b + i]"),
     Instruction("reduce", 0x26, ("sxm",), (Operand("a", ("i32", "f32")),), (Operand("r", ("i32", "f32")),),
                 (Field("op", 2, "what to fold with", default=None, choices=("add", "max", "min")), LANES), "reduce",

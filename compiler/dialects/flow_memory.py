@@ -136,7 +136,9 @@ class BufferOp(IRDLOperation):
 class ReadOp(IRDLOperation):
     """Rows row, row + step, … of a tile onto a stream group of the buffer's type, or one byte column of them:
     `%x = flow.read @x tile 0 row 0 step 1 count 8 : !flow.stream<f32, 8, 1, 4>`,
-    `%b = flow.read @x tile 0 row 0 step 1 count 8 byte 3 : !flow.stream<i8, 8, 1, 1>`."""
+    `%b = flow.read @x tile 0 row 0 step 1 count 8 byte 3 : !flow.stream<i8, 8, 1, 1>`; or of an i8 buffer several rows
+    abreast, stream s from the row s · apart further:
+    `%k = flow.read @k tile 0 row 0 step 16 count 2 abreast 16 apart 1 : !flow.stream<i8, 2, 1, 16>`."""
 
     name = "flow.read"
     buffer = prop_def(FlatSymbolRefAttrConstr)
@@ -145,19 +147,23 @@ class ReadOp(IRDLOperation):
     step = prop_def(IntegerAttr[I64])
     count = prop_def(IntegerAttr[I64])
     byte = opt_prop_def(IntegerAttr[I64])
+    abreast = opt_prop_def(IntegerAttr[I64])
+    apart = opt_prop_def(IntegerAttr[I64])
     result = result_def(StreamType)
-    assembly_format = "$buffer `tile` $tile `row` $row `step` $step `count` $count (`byte` $byte^)? attr-dict `:` type($result)"
+    assembly_format = (
+        "$buffer `tile` $tile `row` $row `step` $step `count` $count (`byte` $byte^)? (`abreast` $abreast^ `apart` $apart)? "
+        "attr-dict `:` type($result)"
+    )
 
     def verify_(self) -> None:
         at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
-        at_least(self.name, 1, count=self.count)
+        at_least(self.name, 1, count=self.count, abreast=self.abreast, apart=self.apart)
 
 
 @irdl_op_definition
 class ReadBlockOp(IRDLOperation):
-    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side; one such group may be read several times:
-    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`,
-    `%k = flow.read_block @k tile 0 row 16 count 4 rows_per_cycle 4 repeats 20 : !flow.stream<i32, 20, 1, 4>`."""
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side, for a load:
+    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`."""
 
     name = "flow.read_block"
     buffer = prop_def(FlatSymbolRefAttrConstr)
@@ -165,18 +171,14 @@ class ReadBlockOp(IRDLOperation):
     row = prop_def(IntegerAttr[I64])
     count = prop_def(IntegerAttr[I64])
     rows_per_cycle = prop_def(IntegerAttr[I64])
-    repeats = opt_prop_def(IntegerAttr[I64])
     result = result_def(StreamType)
     assembly_format = (
-        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle (`repeats` $repeats^)? attr-dict "
-        "`:` type($result)"
+        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle attr-dict `:` type($result)"
     )
 
     def verify_(self) -> None:
         at_least(self.name, 0, tile=self.tile, row=self.row)
-        at_least(self.name, 1, count=self.count, rows_per_cycle=self.rows_per_cycle, repeats=self.repeats)
-        if self.repeats and self.count != self.rows_per_cycle:
-            raise VerifyException(f"{self.name}: only one group of rows is repeated: count must be rows_per_cycle")
+        at_least(self.name, 1, count=self.count, rows_per_cycle=self.rows_per_cycle)
 
 
 @irdl_op_definition
@@ -238,7 +240,8 @@ class ScatterOp(IRDLOperation):
 class WriteOp(IRDLOperation):
     """A value into rows row, row + step, … of a tile, or one byte column of them, or some lanes (first, number) of them:
     `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 : !flow.stream<f32, 8, 1, 4>`,
-    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 window [64, 32] : !flow.stream<f32, 8, 1, 4>`."""
+    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 window [64, 32] : !flow.stream<f32, 8, 1, 4>`; or its byte
+    streams into several rows of an i8 buffer, as for `flow.read`."""
 
     name = "flow.write"
     source = operand_def(StreamType)
@@ -250,14 +253,16 @@ class WriteOp(IRDLOperation):
     every = prop_def(IntegerAttr[I64])
     byte = opt_prop_def(IntegerAttr[I64])
     window = opt_prop_def(DenseArrayBase.constr(i64))
+    abreast = opt_prop_def(IntegerAttr[I64])
+    apart = opt_prop_def(IntegerAttr[I64])
     assembly_format = (
         "$source `to` $buffer `tile` $tile `row` $row `step` $step `count` $count `every` $every (`byte` $byte^)? "
-        "(`window` $window^)? attr-dict `:` type($source)"
+        "(`window` $window^)? (`abreast` $abreast^ `apart` $apart)? attr-dict `:` type($source)"
     )
 
     def verify_(self) -> None:
         at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
-        at_least(self.name, 1, count=self.count, every=self.every)
+        at_least(self.name, 1, count=self.count, every=self.every, abreast=self.abreast, apart=self.apart)
         lanes = self.window.get_values() if self.window else (0, 1)
         if len(lanes) != 2 or lanes[0] < 0 or lanes[1] < 1:
             raise VerifyException(f"{self.name}: window {list(lanes)} must be a first lane and a number of lanes")

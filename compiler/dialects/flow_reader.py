@@ -98,6 +98,10 @@ def _byte(p: dict[str, Any]) -> int:
     return p["byte"].value.data if "byte" in p else ALL_BYTES
 
 
+def _rows_abreast(p: dict[str, Any]) -> tuple[int, int]:
+    return (_int(p, "abreast"), _int(p, "apart")) if "abreast" in p else (1, 1)
+
+
 def _name(p: dict[str, Any]) -> str:
     return p["buffer"].root_reference.data
 
@@ -113,11 +117,11 @@ def _read_compute(p: dict[str, Any], inputs: list[int], result: int) -> Compute:
 
 _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
     "flow.read": lambda p, i, r: Read(
-        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), _int(p, "count"), r, _byte(p)
+        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), _int(p, "count"), r, _byte(p),
+        *_rows_abreast(p),
     ),
     "flow.read_block": lambda p, i, r: ReadBlock(
-        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r,
-        _int(p, "repeats") if "repeats" in p else 1,
+        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r
     ),
     "flow.gather": lambda p, i, r: Gather(
         _name(p), _int(p, "tile"), _int(p, "byte"), i[0], _int(p, "limit"), _int(p, "count"), _int(p, "every"), r
@@ -136,7 +140,7 @@ _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
     "flow.compute": _read_compute,
     "flow.write": lambda p, i, r: Write(
         _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), i[0], _int(p, "count"), _int(p, "every"), _byte(p),
-        tuple(p["window"].get_values()) if "window" in p else (),
+        tuple(p["window"].get_values()) if "window" in p else (), *_rows_abreast(p),
     ),
 }  # fmt: skip
 

@@ -141,7 +141,10 @@ def _verify_access(
         step = 1 if isinstance(node, ReadBlockOp) else node.step.value.data
         first = node.row.value.data
         last = first + (node.count.value.data - 1) * step
-    if not (0 <= first < buffer.rows() and 0 <= last < buffer.rows()):
+    rows = apart = 1
+    if isinstance(node, (ReadOp, WriteOp)) and node.abreast and node.apart:
+        rows, apart = node.abreast.value.data, node.apart.value.data
+    if not (0 <= first < buffer.rows() and 0 <= last < buffer.rows() and max(first, last) + (rows - 1) * apart < buffer.rows()):
         raise VerifyException(f"{node.name}: rows {first} … {last} of @{name}, which has {buffer.rows()}")
     byte = None if isinstance(node, ReadBlockOp) else node.byte
     if byte is not None and byte.value.data >= BYTES[buffer.tensor.type]:
@@ -150,7 +153,10 @@ def _verify_access(
         value = node.result if isinstance(node, ReadOp) else node.source
         element, _, _, streams = stream_of(value).fields
         expected = ("i8", 1) if byte is not None else (buffer.tensor.type, BYTES[buffer.tensor.type])
-        if (element, streams) != expected:
+        if rows > 1:
+            if streams != rows or buffer.tensor.type != "i8" or byte is not None:
+                raise VerifyException(f"{node.name}: {streams} streams from {rows} rows abreast of @{name}, which must be i8")
+        elif (element, streams) != expected:
             found = f"{streams} streams of {element}"
             raise VerifyException(f"{node.name}: {found} and @{name}, where {expected[1]} of {expected[0]} are needed")
 

@@ -155,20 +155,21 @@ def _write_read(n: Read, a: _Shared) -> _Written:
     }
     if n.byte != ALL_BYTES:
         properties["byte"] = a.number(n.byte)
-    return ir.ReadOp, (), properties
+    return ir.ReadOp, (), properties | _rows_abreast(n, a)
+
+
+def _rows_abreast(n: Read | Write, a: _Shared) -> dict[str, Attribute]:
+    return {"abreast": a.number(n.abreast), "apart": a.number(n.apart)} if n.abreast > 1 else {}
 
 
 def _write_read_block(n: ReadBlock, a: _Shared) -> _Written:
-    properties: dict[str, Attribute] = {
+    return ir.ReadBlockOp, (), {
         "buffer": a.buffer(n.buffer),
         "tile": a.number(n.tile),
         "row": a.number(n.row),
         "count": a.number(n.count),
         "rows_per_cycle": a.number(n.rows_per_cycle),
-    }
-    if n.repeats != 1:
-        properties["repeats"] = a.number(n.repeats)
-    return ir.ReadBlockOp, (), properties
+    }  # fmt: skip
 
 
 def _write_gather(n: Gather, a: _Shared) -> _Written:
@@ -205,7 +206,7 @@ def _write_write(n: Write, a: _Shared) -> _Written:
         properties["byte"] = a.number(n.byte)
     if n.window:
         properties["window"] = a.numbers(n.window)
-    return ir.WriteOp, (n.source,), properties
+    return ir.WriteOp, (n.source,), properties | _rows_abreast(n, a)
 
 
 def _write_load(n: Load, a: _Shared) -> _Written:

@@ -79,8 +79,8 @@ class Lowering:
     """Indices of gathers and scatters, one a row, on a side."""
     scatter_words: dict[tuple[str | int, ...], View] = field(default_factory=dict[tuple[str | int, ...], View])
     """What scatters have worked out from them: see `compiler.lowering.scatter`."""
-    blocks_made: int = 0
-    """Matrices laid out for transposed loads so far: the lane units take turns."""
+    lane_turns: int = 0
+    """How often the lane units were asked to take turns."""
     scattered: set[str] = field(default_factory=set[str])
     """Buffers that scatters write to."""
     origin: str = ""

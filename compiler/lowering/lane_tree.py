@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compiler.lowering.block_folds import fold_by_blocks
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, Parts
 from compiler.lowering.copies import copy_rows
@@ -19,6 +20,9 @@ FUNCTIONS = {"sum": "add", "max": "max", "min": "min"}
 
 def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function: str, target: View, kind: ElementType) -> None:
     """[…, C] to […, 1] (splat): the tree within each tile, then the tiles in order, in f32 or i32."""
+    if lowering.chip.fold_block:
+        fold_by_blocks(lowering, source, from_kind, FUNCTIONS[function], target, kind)
+        return
     wide: ElementType = "i32" if from_kind in ("i8", "i32") else "f32"
     tiles = -(-source.columns // lowering.chip.lanes)
     direct = tiles == 1 and wide == kind

@@ -14,16 +14,14 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.dialects.graph import Tensor
-from compiler.lowering.context import Hint, Lowering, mxm_sides
+from compiler.lowering.context import Hint, Lowering
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.views import View
 from compiler.scheduling.trip import ALL_BYTES, Buffer, Compute, Load, Read, ReadBlock, Trip, Write
 from isa.chip import Chip, Side
 from isa.errors import ModelFault
-from isa.spec import BY_MNEMONIC, BYTES
-
-SPAN = next(o.span for o in BY_MNEMONIC["transpose"].results if isinstance(o.span, int))
-"""Rows and lanes of the blocks that `transpose` works on."""
+from isa.spec import BYTES
+from isa.spec import TRANSPOSE_SPAN as SPAN
 
 _WORDS = BYTES["i32"]
 
@@ -60,21 +58,19 @@ def blocks_of(lowering: Lowering, matrix: View, byte: int = ALL_BYTES) -> str:
     count = -(-matrix.columns // SPAN)
     words = Tensor("i32", (count * (SPAN // _WORDS), rows))
     buffer = lowering.buffer("blocks", words, "temporary", Hint(stripes=SPAN // _WORDS))
-    sides = mxm_sides(lowering.chip)
-    number = sides.index(_turn(lowering, sides))
+    side = next_lane_side(lowering)
+    table, start = block_places(lowering, side)
     for block in range(-(-rows // SPAN)):
         tile, lane = divmod(block * SPAN, lanes)
         trip = lowering.trip()
         places = trip.value("i32", count)
-        table = _places(lowering)
-        start = table.offset + number * (lanes // SPAN)
-        trip.nodes.append(Read(table.buffer, table.tile, start, 1, count, places))
+        trip.nodes.append(Read(table, 0, start, 1, count, places))
         for group in range(SPAN // _WORDS):
             first = matrix.offset + block * SPAN + group * _WORDS
             rows_read = trip.value("i32", count)
-            trip.nodes.append(ReadBlock(matrix.buffer, matrix.tile, first, _WORDS, _WORDS, rows_read, count))
+            trip.nodes.append(Read(matrix.buffer, matrix.tile, first, 0, count, rows_read, abreast=_WORDS))
             moved = trip.value("i32", count)
-            trip.nodes.append(Compute(f"sxm.{sides[number]}", "permute", (rows_read, places), {}, count, 1, moved))
+            trip.nodes.append(Compute(f"sxm.{side}", "permute", (rows_read, places), {}, count, 1, moved))
             trip.nodes.append(
                 Write(buffer.name, tile, group, SPAN // _WORDS, moved, count, window=(lane, SPAN) if rows > 1 else ())
             )
@@ -123,16 +119,22 @@ def _in_order(lowering: Lowering, matrix: View, byte: int) -> View:
     return whole
 
 
-def _places(lowering: Lowering) -> View:
-    """The maps that put block b in the place of every block, b after b, once for the lane unit of each side."""
-    chip = lowering.chip
-    sides: list[Side] = mxm_sides(chip)
-    lanes = np.arange(chip.lanes)
-    maps = np.concatenate([lanes[None, ::SPAN].T + lanes % SPAN] * len(sides)).astype(np.int32)
-    hint = Hint(tuple(i * (chip.lanes // SPAN) for i in range(len(sides))), tuple(sides))
-    return lowering.constant(maps, "places", hint=hint)
+def block_places(lowering: Lowering, side: Side) -> tuple[str, int]:
+    """The maps that put block b in the place of every block, b after b: buffer and first row of a side's."""
+    lanes, sides = np.arange(lowering.chip.lanes), lane_sides(lowering.chip)
+    maps = (lanes[::SPAN, None] + lanes % SPAN).astype(np.int32)
+    hint = Hint(tuple(i * len(maps) for i in range(len(sides))), tuple(sides))
+    view = lowering.constant(np.concatenate([maps] * len(sides)), "places", hint=hint)
+    return view.buffer, view.offset + sides.index(side) * len(maps)
 
 
-def _turn(lowering: Lowering, sides: list[Side]) -> Side:
-    lowering.blocks_made += 1
-    return sides[lowering.blocks_made % len(sides)]
+def lane_sides(chip: Chip) -> list[Side]:
+    """Sides that have a lane unit, west first."""
+    return [s for s in ("w", "e") if f"sxm.{s}" in chip.units]
+
+
+def next_lane_side(lowering: Lowering) -> Side:
+    """The lane units take turns."""
+    sides = lane_sides(lowering.chip)
+    lowering.lane_turns += 1
+    return sides[lowering.lane_turns % len(sides)]

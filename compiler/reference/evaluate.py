@@ -43,7 +43,7 @@ def _pad(op: graph.PadOp, x: Sequence[Array], chip: Chip) -> Array:
 
 
 def _reduce(op: graph.ReduceOp, x: Sequence[Array], chip: Chip) -> Array:
-    return reductions.reduce(op.fn.data, x[0], op.axes.get_values(), op.keepdims is not None, chip.lanes)
+    return reductions.reduce(op.fn.data, x[0], op.axes.get_values(), op.keepdims is not None, chip)
 
 
 def _matmul(op: graph.MatmulOp, x: Sequence[Array], chip: Chip) -> Array:
@@ -65,9 +65,9 @@ RULES: dict[type[Operation], Rule] = {
     graph.MaxPool2dOp: lambda op, x, chip: spatial.maxpool2d(x[0], op.window),
     graph.PackOp: lambda op, x, chip: op.packing.pack(x[0], op.lanes.value.data),
     graph.StencilOp: lambda op, x, chip: spatial.stencil(x[0], x[1], op, chip),
-    graph.SoftmaxOp: lambda op, x, chip: reductions.softmax(x[0], chip.lanes),
-    graph.LayerNormOp: lambda op, x, chip: reductions.layernorm(x[0], x[1], x[2], op.eps.value.data, chip.lanes),
-    graph.RmsNormOp: lambda op, x, chip: reductions.rmsnorm(x[0], x[1], op.eps.value.data, chip.lanes),
+    graph.SoftmaxOp: lambda op, x, chip: reductions.softmax(x[0], chip),
+    graph.LayerNormOp: lambda op, x, chip: reductions.layernorm(x[0], x[1], x[2], op.eps.value.data, chip),
+    graph.RmsNormOp: lambda op, x, chip: reductions.rmsnorm(x[0], x[1], op.eps.value.data, chip),
     graph.ReshapeOp: lambda op, x, chip: x[0].reshape(op.tensor.shape),
     graph.TransposeOp: lambda op, x, chip: x[0].transpose(op.permutation.get_values()),
     graph.SliceOp: _slice,

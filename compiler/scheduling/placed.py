@@ -152,29 +152,31 @@ class _Placer:
                 unit.kind,
             )  # fmt: skip
 
-    def byte_columns(self, node: Read | Write) -> list[tuple[int, int]]:
-        """(byte stream within the value, byte column of the buffer)."""
-        return [(0, node.byte)] if node.byte >= 0 else [(b, b) for b in range(self.buffers[node.buffer].bytes)]
+    def byte_columns(self, node: Read | Write) -> list[tuple[int, int, int]]:
+        """(byte stream within the value, byte column of the buffer, first row)."""
+        if node.abreast > 1:
+            return [(s, 0, node.row + s * node.apart) for s in range(node.abreast)]
+        found = [(0, node.byte)] if node.byte >= 0 else [(b, b) for b in range(self.buffers[node.buffer].bytes)]
+        return [(offset, byte, node.row) for offset, byte in found]
 
     def visit(self, node: Node) -> None:
         chip = self.chip
         if isinstance(node, Read):
             every = self.trip.values[node.result].every
-            for offset, byte in self.byte_columns(node):
-                self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, every,
+            for offset, byte, row in self.byte_columns(node):
+                self.memory(node.buffer, node.tile, row, node.row_step, node.count, every,
                             node.result, offset, byte, "read")  # fmt: skip
         elif isinstance(node, Write):
             mask = superlane_mask(node.window, chip.superlane) if node.window else 0
-            for offset, byte in self.byte_columns(node):
-                self.memory(node.buffer, node.tile, node.row, node.row_step, node.count, node.every,
+            for offset, byte, row in self.byte_columns(node):
+                self.memory(node.buffer, node.tile, row, node.row_step, node.count, node.every,
                             node.source, offset, byte, "write", mask)  # fmt: skip
         elif isinstance(node, ReadBlock):
             width, every = self.buffers[node.buffer].bytes, self.trip.values[node.result].every
-            step = node.rows_per_cycle if node.repeats == 1 else 0
             for lane in range(min(node.rows_per_cycle, node.count)):
-                rep = -(-(node.count - lane) // node.rows_per_cycle) * node.repeats
+                rep = -(-(node.count - lane) // node.rows_per_cycle)
                 for byte in range(width):
-                    self.memory(node.buffer, node.tile, node.row + lane, step, rep, every,
+                    self.memory(node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, every,
                                 node.result, lane * width + byte, byte, "read")  # fmt: skip
         elif isinstance(node, Gather):
             place = self.places[node.buffer][0, 0, node.tile, node.byte]

@@ -33,8 +33,8 @@ class Traffic:
             for node in trip.nodes:
                 if not isinstance(node, (Read, ReadBlock, Gather, Write)):
                     continue
-                repeats = node.repeats if isinstance(node, ReadBlock) else 1
-                cycles = node.count * repeats / flow.buffers[node.buffer].stripes
+                abreast = node.abreast if isinstance(node, (Read, Write)) else 1
+                cycles = node.count * abreast / flow.buffers[node.buffer].stripes
                 for group in touched(node, flow.buffers):
                     self.of[group][stage] = self.of[group].get(stage, 0.0) + cycles
 

@@ -98,7 +98,10 @@ class Value:
 
 @dataclass(slots=True)
 class Read:
-    """Rows row, row + row_step, … of a tile, as a stream group of the buffer's type, or one byte column of them."""
+    """Rows row, row + row_step, … of a tile, as a stream group of the buffer's type, or one byte column of them.
+
+    A value may take its byte streams from several rows of i8: stream s from the row s · `apart` further.
+    """
 
     buffer: str
     tile: int
@@ -107,12 +110,13 @@ class Read:
     count: int
     result: int = -1
     byte: int = ALL_BYTES
+    abreast: int = 1
+    apart: int = 1
 
 
 @dataclass(slots=True)
 class ReadBlock:
-    """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side; one such group may be read `repeats`
-    times."""
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time, for a load."""
 
     buffer: str
     tile: int
@@ -120,7 +124,6 @@ class ReadBlock:
     count: int
     rows_per_cycle: int
     result: int = -1
-    repeats: int = 1
 
 
 @dataclass(slots=True)
@@ -200,7 +203,7 @@ class Compute:
 @dataclass(slots=True)
 class Write:
     """`window` is (first lane, lanes) of what is written, whole superlanes; the other lanes of the words keep what they have.
-    () stands for all lanes."""
+    () stands for all lanes. Byte streams may go to several rows of i8, as for `Read`."""
 
     buffer: str
     tile: int
@@ -211,6 +214,8 @@ class Write:
     every: int = 1
     byte: int = ALL_BYTES
     window: tuple[int, ...] = ()
+    abreast: int = 1
+    apart: int = 1
 
 
 Node = Read | ReadBlock | Gather | Scatter | Load | Swap | Feed | Compute | Write
@@ -223,7 +228,9 @@ def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
     if isinstance(node, (Read, ReadBlock, Write)):
         buffer = buffers[node.buffer]
         last = node.row + (node.count - 1) * (1 if isinstance(node, ReadBlock) else node.row_step)
-        first, end = sorted((buffer.segment_of(node.row), buffer.segment_of(last)))
+        low, high = sorted((node.row, last))
+        high += 0 if isinstance(node, ReadBlock) else (node.abreast - 1) * node.apart
+        first, end = buffer.segment_of(low), buffer.segment_of(high)
         return [(node.buffer, segment, node.tile) for segment in range(first, end + 1)]
     return []
 

@@ -91,12 +91,12 @@ def every_node() -> Flow:
             Scatter("y", 0, 0, 5, 4, 4, 4),
             Write("y", 0, 0, 1, 4, 4),
             Write("y", 0, 1, 2, 6, 2, 6, 3),
-            ReadBlock("x", 0, 0, 2, 2, 7, 3),
-            Load((1,), 7, "i8", 6),
+            Read("x", 0, 0, 1, 2, 7, abreast=2, apart=2),
+            Write("x", 0, 0, 1, 7, 2, window=(0, 2), abreast=2, apart=2),
         ],
         [
             Value("i8", 4, 4), Value("i8", 1, 4), Value("i32", 4, 4), Value("f32", 4, 4), Value("f32", 4, 4),
-            Value("i32", 4, 2, 6), Value("i8", 1, 2, 6), Value("i8", 2, 3),
+            Value("i32", 4, 2, 6), Value("i8", 1, 2, 6), Value("i8", 2, 2),
         ],
     )  # fmt: skip
     return Flow({b.name: b for b in buffers}, [nodes, Trip("", [Swap(0, "i8")])])

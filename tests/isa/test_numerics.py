@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+from functools import reduce
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isa import numerics
-from isa.numerics import accumulate, apply, from_domain, lane_tree, running, to_domain
+from isa.numerics import accumulate, apply, from_domain, lane_blocks, lane_tree, running, to_domain
 from isa.spec import INSTRUCTIONS
 
 MAX, MIN = 2**31 - 1, -(2**31)
@@ -321,3 +323,14 @@ def test_folds_and_rows_do_not_depend_on_the_shape() -> None:
 def test_accumulate() -> None:
     assert accumulate(i32(MAX, MIN, 3), i32(1, -1, 4)).tolist() == [MAX, MIN, 7]
     assert bits(accumulate(f32(1, INF, 3e38), f32(2**-24, -INF, 3e38))) == bits(f32(1, NAN, INF))
+
+
+@pytest.mark.parametrize("op", ["add", "max"])
+@pytest.mark.parametrize("count", [1, 3, 4, 7, 8, 13, 21])
+def test_lane_blocks_go_by_tiles_then_lanes_of_blocks_then_blocks(op: Literal["add", "max"], count: int) -> None:
+    values = np.random.default_rng(count).standard_normal((3, count)).astype(np.float32)
+    fold = {"add": lambda a, b: np.float32(a + b), "max": max}[op]
+    for row, found in zip(values, lane_blocks(op, values, 8, 4), strict=True):
+        tiles = [row[i : i + 8] for i in range(0, count, 8)]
+        lanes = [reduce(fold, [tile[lane] for tile in tiles if lane < len(tile)]) for lane in range(min(8, count))]
+        assert found == reduce(fold, [reduce(fold, lanes[b : b + 4]) for b in range(0, len(lanes), 4)])

@@ -63,3 +63,20 @@ def test_softmax_of_one_tile_takes_three_trips(tmp_path: Path) -> None:
     operations = compiled_program("softmax", "lpu-rram", tmp_path).program.operations
     assert len({op.slot for op in operations if op.mnemonic == "reduce"}) == 2
     assert sum(op.mnemonic == "frecip" for op in operations) == 1
+
+
+BY_BLOCKS = {
+    "several tiles, short blocks and groups": "input x: f32[37, 330]\noutput y = layernorm(x, ones(f32[330]), zeros(f32[330]))",
+    "many rows of integers": "input x: i8[3, 150, 32]\noutput y = sum(x, axis=-1, keepdims=true)\noutput z = max(x, axis=-1)",
+    "half floats": "input x: f16[20, 48]\noutput y = softmax(x)\noutput z = min(x, axis=1, keepdims=true)",
+}
+
+
+@pytest.mark.parametrize("name", BY_BLOCKS)
+def test_folds_by_blocks(name: str, tmp_path: Path) -> None:
+    (tmp_path / "m.lks").write_text(BY_BLOCKS[name] + "\n")
+    compiled = compile_file(tmp_path / "m.lks", load_chip("tsp"))
+    used = {op.mnemonic for op in compiled.program.operations}
+    assert {"transpose", "permute"} <= used
+    assert "shift" not in used
+    run_and_compare(compiled, random_inputs(compiled.declared, 1, 1), ["fast", "reference"])
