@@ -159,7 +159,7 @@ def _write_read(n: Read, a: _Shared) -> _Written:
 
 
 def _rows_abreast(n: Read | Write, a: _Shared) -> dict[str, Attribute]:
-    return {"abreast": a.number(n.abreast), "apart": a.number(n.apart)} if n.abreast > 1 else {}
+    return {"abreast": a.number(n.abreast), "apart": a.number(n.apart)} if (n.abreast, n.apart) != (1, 1) else {}
 
 
 def _write_read_block(n: ReadBlock, a: _Shared) -> _Written:
