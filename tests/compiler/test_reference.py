@@ -155,7 +155,7 @@ def slow_fold(x: Array, lanes: int) -> np.float32:
 def test_sums_go_rows_then_lanes_then_tiles() -> None:
     x = np.random.default_rng(9).standard_normal((3, 4, 21)).astype(np.float32)
     rows = x[:, 0]
-    np.testing.assert_array_equal(fold("add", rows, [1], 8)[:, 0], [slow_fold(row, 8) for row in rows])
+    np.testing.assert_array_equal(fold("add", rows, [1], TINY)[:, 0], [slow_fold(row, 8) for row in rows])
     total = np.zeros(21, np.float32)
     for i, j in np.ndindex(3, 4):
         total = x[i, j] if (i, j) == (0, 0) else total + x[i, j]
