@@ -100,13 +100,13 @@ class Packing:
         return self.rows, self.groups, self.columns(lanes)
 
     @property
-    def side_by_side(self) -> bool:
-        """Whether every element of the image lies in one place."""
-        return self.height == self.row_step == 1 and self.row_origin == 0 and self.pitch == self.positions
+    def by_rows(self) -> bool:
+        """Whether a vector holds positions of one row of the image, and each row of vectors those of the row of its number."""
+        return self.height == self.row_step == 1 and self.row_origin == 0
 
     def covers(self, x: int) -> bool:
-        """Whether some group holds position x (of images whose groups lie side by side)."""
-        return self.origin <= x < self.origin + self.groups * self.pitch
+        """Whether some group holds position x (of images packed by rows whose groups leave nothing out)."""
+        return self.origin <= x < self.origin + (self.groups - 1) * self.pitch + self.positions
 
     def pack(self, array: NDArray[Any], lanes: int) -> NDArray[Any]:
         """The packed matrix [rows, groups, columns] of the tensor; zeros outside the image."""

@@ -6,7 +6,7 @@ variables. Variables are eliminated one by one, those with the smallest tables f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import cast
@@ -21,27 +21,61 @@ Table = NDArray[np.float64]
 LARGEST_TABLE = 1 << 22
 """Entries of a table of costs."""
 
+MOST_TILES = 8
+"""Tiles that the channels of an image are divided into at most, where they need no more."""
 
-def candidates(image: tuple[int, int, int], origins: Sequence[int], ends: Sequence[int], lanes: int) -> list[Packing]:
-    """The plain layout first, then packings of neighbouring positions that fill at least three quarters of the lanes.
 
-    `origins` are the first positions worth beginning at, `ends` the places up to which groups may go.
+@dataclass(frozen=True, slots=True)
+class Reaching:
+    """A window along a row as an image's packing sees it: `places` of the image for one output, `stride` places from one
+    output to the next, `pad` places before the first, `outputs` in all."""
+
+    places: int
+    stride: int
+    pad: int
+    outputs: int
+
+
+def candidates(
+    image: tuple[int, int, int], readers: Sequence[Reaching], makers: Sequence[Reaching], lanes: int
+) -> list[Packing]:
+    """The plain layout first, then packings of neighbouring positions that fill at least half of the lanes.
+
+    `readers` are the windows over the image, `makers` those of which it is the result. For a reader there are packings whose
+    groups overlap, so that one vector holds all that a vector of the reader's result needs in its row.
     """
     width, channels = image[1], image[2]
     found = [plain(image, lanes)]
-    for tiles in range(1, 2 * -(-channels // lanes) + 2):
+    origins = sorted({0, *(-r.pad for r in readers)}, reverse=True)
+    for tiles in range(1, max(MOST_TILES, 2 * -(-channels // lanes) + 1) + 1):
         each = -(-channels // tiles)
         if each > lanes or -(-channels // each) != tiles:
             continue
-        most = min(lanes // each, width)
-        for positions in range(most, 0, -1):
-            if positions < most and 4 * positions * each < 3 * lanes:
-                break
-            for origin in sorted(set(origins), reverse=True):
-                for end in sorted(set(ends)):
-                    groups = -(-(end - origin) // positions)
-                    found.append(Packing(image, image[0], groups, positions, each, origin))
+        most = lanes // each
+        for origin in origins:
+            for positions, groups in _divisions(width - origin, most):
+                found.append(Packing(image, image[0], groups, positions, each, origin))
+        for window in makers:
+            for positions, groups in _divisions(width, (most - window.places) // window.stride + 1):
+                found.append(Packing(image, image[0], groups, positions, each))
+        for window in readers:
+            for outputs, groups in _divisions(window.outputs, (most - window.places) // window.stride + 1):
+                positions = (outputs - 1) * window.stride + window.places
+                if groups > 1 and positions > outputs * window.stride:
+                    step = outputs * window.stride
+                    found.append(Packing(image, image[0], groups, positions, each, -window.pad, step))
     return list(dict.fromkeys(found))
+
+
+def _divisions(width: int, most: int) -> Iterator[tuple[int, int]]:
+    """(positions, groups): the fewest positions that cover the width in so many groups, from `most` positions to half of it."""
+    if most < 1:
+        return
+    groups, last = -(-width // most), -(-width // max(1, -(-most // 2)))
+    while groups <= last:
+        positions = -(-width // groups)
+        yield positions, -(-width // positions)
+        groups = -(-width // (positions - 1)) if positions > 1 else last + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,21 @@ from compiler.layout.stencil import complete, limits, reach, reads_outside
 from compiler.layout.window import Window
 from isa.packing import Packing
 
-STEP_CYCLES = 2
-"""A swap and the way to the next feed."""
+SWAP_CYCLES = 1
+"""Between the feeds of one block and those of the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What of a chip a stencil's time depends on. `planes` take i8 products; `load_rows` come a cycle to each of `sides`."""
+    """What of a chip a stencil's time depends on. `planes` take i8 products; `load_rows` come a cycle to each of `sides`, and
+    `load_cycles` pass from the last of them to the first of the next load."""
 
     lanes: int
     planes: int
     sides: int
     load_rows: int
     alus: int
+    load_cycles: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +35,30 @@ class Kernel:
     columns: int
     operations: int = 4
 
+    @property
+    def depthwise(self) -> bool:
+        return self.groups == self.channels == self.columns
+
 
 def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -> float:
     """Cycles of all planes together; infinity where one packing does not lead to the other."""
+    if kernel.depthwise and source.channels != target.channels:
+        return float("inf")
     how = reach(kernel.window, source, target)
     if how is None:
         return float("inf")
-    pairs = _pairs(kernel, source, target)
-    load = min(machine.lanes, source.lanes) / machine.load_rows / machine.sides
+    steps = _pairs(kernel, source, target) / target.tiles
+    load = min(machine.lanes, source.lanes) / machine.load_rows + machine.load_cycles
     total = 0.0
     for tap in how.taps:
         (y0, y1), (q0, q1) = limits(tap, how, kernel.window, source, target)
         if y0 < y1 and q0 < q1:
             feeds = (y1 - y0) * (q1 - q0) / machine.planes
-            total += pairs * (max(feeds, load) + STEP_CYCLES)
+            by_rows = max(feeds + SWAP_CYCLES, load)
+            # Sides that take different tiles share the loads; a tile that is left over is shared by rows.
+            by_tiles = max(feeds * machine.sides + SWAP_CYCLES, load)
+            together, left = divmod(target.tiles, machine.sides)
+            total += steps * min(target.tiles * by_rows, together * by_tiles + left * by_rows)
     if not complete(how, kernel.window, source, target):
         return float("inf")
     operations = kernel.operations + reads_outside(kernel.window, source, target)

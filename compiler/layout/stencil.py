@@ -52,9 +52,9 @@ class Reach:
 @lru_cache(maxsize=1 << 16)
 def reach(window: Window, source: Packing, target: Packing) -> Reach | None:
     """The taps of a kernel; None where rows of the source do not follow those of the target in whole steps."""
-    if window.strides[0] % source.row_step or not target.side_by_side:
+    if window.strides[0] % source.row_step or not target.by_rows:
         return None
-    advance = target.positions * window.strides[1]
+    advance = target.pitch * window.strides[1]
     phases = source.pitch // gcd(source.pitch, advance)
     if phases > MOST_PHASES:
         return None
@@ -65,7 +65,7 @@ def reach(window: Window, source: Packing, target: Packing) -> Reach | None:
     taps: list[Tap] = []
     for phase in range(phases):
         wanted = [
-            ((target.origin + phase * target.positions + i) * window.strides[1]
+            ((target.origin + phase * target.pitch + i) * window.strides[1]
              - window.pads[1] + k * window.dilations[1] - source.origin, (k, i))
             for i in range(target.positions) for k in range(window.kernel[1])
         ]  # fmt: skip
@@ -173,7 +173,7 @@ def limits(tap: Tap, how: Reach, window: Window, source: Packing, target: Packin
     one_walk = how.phases == 1 and how.row_stride * source.groups == how.group_stride * target.groups
     if one_walk and q != (0, count):
         beyond = [g for g in range(count) if not q[0] <= g < q[1]]
-        starts = np.array([target.origin + g * target.positions for g in beyond])
+        starts = np.array([target.origin + g * target.pitch for g in beyond])
         reads = np.array(sorted({to for _, _, to in tap.places}))
         places = starts[:, None] + reads
         if not np.any((places >= 0) & (places < target.image[1])):
@@ -188,7 +188,7 @@ def _inside(stride: int, shift: int, size: int, count: int) -> tuple[int, int]:
 
 def reads_outside(window: Window, source: Packing, target: Packing) -> bool:
     """Whether some place of the result needs zeros that lie beside the image in its own vectors."""
-    if not source.side_by_side:
+    if not source.by_rows:
         return True
     places = np.arange(target.image[1])[:, None] * window.strides[1] - window.pads[1]
     reads = places + np.arange(window.kernel[1]) * window.dilations[1]

@@ -121,16 +121,20 @@ def _stencil_hints(block: Block, chip: Chip) -> dict[SSAValue, Hint]:
     """Packed images in the shares of the planes that write them: results, what follows from them, and constants like them."""
     shares: dict[tuple[int, ...], Hint] = {}
     hints: dict[SSAValue, Hint] = {}
+    given: set[SSAValue] = set()
+    """What the host packs, and what is made of it element by element."""
     for op in block.ops:
         if isinstance(op, StencilOp):
             spread = stencil_plan(op, chip)
             shares.setdefault(tensor_of(op.result).shape, Hint(spread.borders, spread.near))
     for op in block.ops:
         for value in op.results if isinstance(op, (StencilOp, PackOp, ConstantOp, ParamOp, *ELEMENTWISE)) else ():
+            if isinstance(op, PackOp) or (isinstance(op, ELEMENTWISE) and given.intersection(op.operands)):
+                given.add(value)
             rows = tensor_of(value).shape[:2]
             alike = next((hint for shape, hint in shares.items() if shape == tensor_of(value).shape), None)
-            if alike is None and isinstance(op, PackOp):
-                alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), None)
+            if alike is None and value in given:
+                alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), _segments(value, chip))
             if alike is not None:
                 hints[value] = alike
     return hints

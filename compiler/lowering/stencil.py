@@ -214,8 +214,8 @@ class _Stencil:
         return [v for i, v in enumerate(self.body.views) if i not in self.own_rows] if self.body else [self.result]
 
     def together(self, queues: list[list[Burst]], number: int) -> Iterator[list[Burst]]:
-        """The bursts of several planes side by side, cut to equal lengths; alone where nothing ties them together, or where they
-        ask one slice for two rows."""
+        """The bursts of several planes side by side, cut to equal lengths; alone where they share no constant, or would ask
+        one slice for two rows."""
         while queues := [queue for queue in queues if queue]:
             count = min(queue[0].walk.count for queue in queues)
             heads = [queue[0].part(0, count) for queue in queues]

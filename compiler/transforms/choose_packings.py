@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_types import tensor_of
-from compiler.layout.choose import Factor, candidates, cheapest
+from compiler.layout.choose import Factor, Reaching, candidates, cheapest
 from compiler.layout.cost import Kernel, Machine, cycles
 from compiler.layout.window import Window
 from compiler.transforms.host_layout import host_view
@@ -27,7 +28,8 @@ def machine_of(chip: Chip) -> Machine:
     sides = {plane.side for plane in chip.planes}
     kind = "rram" if chip.rram else "sram"
     rows = min(chip.mxm.load_streams, max(len(chip.slices(kind, side)) for side in ("w", "e")))
-    return Machine(chip.lanes, len(chip.planes), len(sides), rows, chip.vxm.alus)
+    gap = chip.timing["mxm.load"].latency + chip.timing["mxm.swap"].latency
+    return Machine(chip.lanes, len(chip.planes), len(sides), rows, chip.vxm.alus, gap)
 
 
 def shifts(op: graph.MaxPool2dOp) -> list[Window]:
@@ -86,14 +88,22 @@ def _offers(values: list[SSAValue], region: Region, inside: set[Operation], chip
         for op in [value.owner, *(use.operation for use in value.uses)]:
             if isinstance(op, graph.Conv2dOp) and op in inside and tensor_of(op.x).type != "i8":
                 return fixed
-    origins, ends = [0], [image[1]]
+    readers: list[Reaching] = []
+    makers: list[Reaching] = []
     for value in values:
-        for use in value.uses:
-            if isinstance(use.operation, graph.Conv2dOp | graph.MaxPool2dOp) and use.operation in inside:
-                window = use.operation.window
-                origins.append(-window.pads[1])
-                ends.append(image[1] + window.pads[3])
-    return candidates(image, origins, ends, chip.lanes)
+        readers += [_reaching(use.operation) for use in value.uses if use.operation in inside and _has_window(use.operation)]
+        makers += [_reaching(value.owner)] if value.owner in inside and _has_window(value.owner) else []
+    return candidates(image, list(dict.fromkeys(readers)), list(dict.fromkeys(makers)), chip.lanes)
+
+
+def _has_window(op: Operation | Block) -> TypeGuard[graph.Conv2dOp | graph.MaxPool2dOp]:
+    return isinstance(op, graph.Conv2dOp | graph.MaxPool2dOp)
+
+
+def _reaching(op: graph.Conv2dOp | graph.MaxPool2dOp) -> Reaching:
+    window = op.window
+    places = (window.kernel[1] - 1) * window.dilations[1] + 1
+    return Reaching(places, window.strides[1], window.pads[1], tensor_of(op.result).shape[1])
 
 
 def _host_windows(
@@ -114,7 +124,7 @@ def _host_windows(
             width = (target.positions - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
             if height * width * image[2] > lanes:
                 continue
-            origin, step = target.origin * window.strides[1] - window.pads[1], target.positions * window.strides[1]
+            origin, step = target.origin * window.strides[1] - window.pads[1], target.pitch * window.strides[1]
             found.append(
                 Packing(image, target.rows, target.groups, width, image[2], origin, step,
                         height, window.strides[0], -window.pads[0])
@@ -149,7 +159,7 @@ def _edge(op: graph.Conv2dOp | graph.MaxPool2dOp, region: Region, offers: list[l
                 table[i, j] = cycles(Kernel(op.window, op.groups.value.data, channels, columns), source, target, machine)
                 continue
             between = replace(target, image=(source.image[0], *target.image[1:]), rows=source.image[0])
-            if not source.side_by_side:
+            if not source.by_rows:
                 table[i, j] = np.inf
                 continue
             table[i, j] = sum(cycles(Kernel(w, channels, channels, channels, 2), source, between, machine) for w in shifts(op))

@@ -2,8 +2,9 @@
 
 Needs any graph program. dequantize(a, s) · dequantize(b, t) becomes dequantize(a · b, s · t) wherever s and t do not vary
 along the depth of the product; zero points (dequantize of i32 less a constant) are taken out of it exactly, in i32. What
-follows an i32 result and has one user joins it: a bias as i32, relu, and quantize, so that requantize is left. Decides bits,
-as `set-precision` does, and runs before it.
+follows an i32 result and has one user joins it: a bias as i32, relu, and quantize, so that requantize is left. Where a bias
+is too large for i32, or a shortcut is added, the scale of quantize goes into all of them, so that a cast is left. Decides
+bits, as `set-precision` does, and runs before it.
 """
 
 from __future__ import annotations
@@ -308,10 +309,35 @@ class _Rules:
             Rewriter.erase_op(limited)
         found = self._sum_of_product(op.x)
         if found is None:
-            return None
+            steps = self._in_steps(op.x, to, emit) if to.size == 1 else None
+            return None if steps is None else emit.cast(steps, "i8")
         total, scale = found
         ratio = _ratio(scale, to)
         return None if ratio is None else emit.add(graph.RequantizeOp(total, self._tensor(ratio, "ratio", emit)))
+
+    def _in_steps(self, value: SSAValue, step: Array, emit: Emitter) -> SSAValue | None:
+        """An f32 value divided by a step: sums, maxima and minima of integer products and i8 with known scales, and of what is
+        known. None for anything else, or where another user needs the value as it is."""
+        known = self.known(value)
+        if known is not None:
+            ratio = _ratio(known, step)
+            return None if ratio is None else self._tensor(ratio, "steps", emit)
+        op = value.owner
+        if isinstance(op, graph.DequantizeOp):
+            scale, alone = self.known(op.scale), len(list(value.uses)) == 1
+            ratio = None if scale is None else _ratio(scale, step)
+            if ratio is None or not (alone or tensor_of(op.x).type == "i8"):
+                return None
+            return emit.add(graph.DequantizeOp(op.x, self._tensor(ratio, "ratio", emit)))
+        if len(list(value.uses)) > 1 or not isinstance(op, graph.UnaryOp | graph.BinaryOp):
+            return None
+        if op.fn.data not in ("relu", "add", "max", "min"):
+            return None
+        parts = [self._in_steps(operand, step, emit) for operand in op.operands]
+        if any(part is None for part in parts):
+            return None
+        done = [part for part in parts if part is not None]
+        return emit.unary("relu", done[0]) if isinstance(op, graph.UnaryOp) else emit.binary(op.fn.data, done[0], done[1])
 
 
 def _ratio(scale: Array, by: Array) -> Array | None:
