@@ -49,12 +49,13 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
     `limit` bounds the operations of a cluster; byte streams bound its operands.
     """
     order = {op: i for i, op in enumerate(block.ops)}
+    products = _products(block)
     assigned: dict[Operation, Cluster] = {}
     for root in reversed(list(block.ops)):
         if root in assigned:
             continue
         if isinstance(root, ELEMENTWISE):
-            cluster = _grow(root, assigned, chip, limit)
+            cluster = _grow(root, assigned, chip, limit, products)
             cluster.operations.sort(key=lambda op: order[op])
         elif isinstance(root, MatmulOp | StencilOp):
             cluster = Cluster([], root)
@@ -94,7 +95,21 @@ def _folds_lanes(op: ReduceOp) -> bool:
     )
 
 
-def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit: int) -> Cluster:
+def _products(block: Block) -> dict[Operation, int]:
+    """For every elementwise operation the number of the last product in program order that it follows from, past other
+    elementwise operations; -1 for none."""
+    last: dict[Operation, int] = {}
+    for number, op in enumerate(block.ops):
+        if isinstance(op, MatmulOp | StencilOp):
+            last[op] = number
+        elif isinstance(op, ELEMENTWISE):
+            last[op] = max((last.get(v.owner, -1) for v in op.operands if isinstance(v.owner, Operation)), default=-1)
+    return last
+
+
+def _grow(
+    root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit: int, products: dict[Operation, int]
+) -> Cluster:
     cluster = Cluster([root])
     shape = tensor_of(root.results[0]).shape
     pending = [root]
@@ -112,6 +127,9 @@ def _grow(root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit
             if isinstance(maker, MatmulOp | StencilOp) and cluster.matmul is None:
                 cluster.matmul = maker
             elif isinstance(maker, ELEMENTWISE) and len(cluster.operations) < limit:
+                if tensor_of(operand).type == "i8" and products[maker] not in (-1, products[root]):
+                    # Bytes from another product are that one's result: what it has before would be wider.
+                    continue
                 grown = Cluster([*cluster.operations, maker], cluster.matmul)
                 if _byte_streams(grown) <= chip.streams * 3 // 4:
                     cluster.operations.append(maker)

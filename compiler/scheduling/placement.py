@@ -25,7 +25,7 @@ from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
-from compiler.scheduling.trip import Buffer, Flow, Group, Write, location_of, touched
+from compiler.scheduling.trip import Buffer, Flow, Group, Read, Write, location_of, touched
 from isa.chip import Chip, Rram, Side
 from isa.errors import Location, ModelFault
 
@@ -236,6 +236,24 @@ def _loaded(buffer: Buffer) -> bool:
     return buffer.stripes > 1 or buffer.memory == "rram"
 
 
+def _constant(buffer: Buffer) -> bool:
+    return buffer.role in ("constant", "param") and not _loaded(buffer)
+
+
+def _slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
+    """SRAM slices for constants: the innermost of each side, as many as one trip reads. Epilogues read them whenever planes
+    emit, so activations keep off them where they can."""
+    most = 0
+    for trip in flow.trips:
+        read = dict.fromkeys(g for node in trip.nodes if isinstance(node, Read) for g in touched(node, flow.buffers))
+        most = max(most, sum(flow.buffers[name].bytes for name, *_ in read if _constant(flow.buffers[name])))
+    found: set[str] = set()
+    for side in ("w", "e"):
+        slices = [unit.name for unit in chip.slices("sram", side)]
+        found.update(slices[: min(most, len(slices) // 2)])
+    return found
+
+
 def _groups_by_first_touch(flow: Flow) -> list[Group]:
     """Every group, those that trips touch in that order, the others after them."""
     groups = dict.fromkeys(g for trip in flow.trips for node in trip.nodes for g in touched(node, flow.buffers))
@@ -277,6 +295,7 @@ class _Placement:
         self.for_loads: set[str] = set()
         """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
         that would keep a feed waiting."""
+        self.for_constants = _slices_of_constants(flow, chip)
         self.places: Places = {name: {} for name in flow.buffers}
         self.demand = StreamDemand(flow, chip)
         self.traffic = Traffic(flow, chip)
@@ -346,14 +365,15 @@ class _Placement:
         return self.places
 
     def run_by_freedom(self, order: list[Group]) -> Places:
-        """Weights in this order; then always the group that has the fewest slices left for its width (as DSATUR colours
-        graphs), of those the one with most neighbours, of those the first in the order."""
+        """Weights and constants in this order; then always the group that has the fewest slices left for its width (as DSATUR
+        colours graphs), of those the one with most neighbours, of those the first in the order."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if _loaded(self.flow.buffers[g[0]])]
-        for group in weights:
+        constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
+        for group in (*weights, *constants):
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
-        waiting = set(order) - set(weights)
+        waiting = set(order) - set(weights) - set(constants)
         taken = {group: {u for other in self.graph.neighbors(group) for u in self.chosen.get(other, ())} for group in waiting}
         heap = [self.freedom(group, number[group], taken[group]) for group in waiting]
         heapify(heap)
@@ -405,14 +425,17 @@ class _Placement:
 
     def cost(self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str]) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
-        everything else spreads over the slices that have none."""
+        constants crowd in the innermost; everything else spreads over the slices that have neither."""
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
             return (unit not in self.for_loads, -number)
         if self.packed:
             return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
-        return (contended[unit], self.traffic.at_once(group, unit), number)
+        if _constant(buffer):
+            return (unit in self.for_loads, unit not in self.for_constants, self.traffic.at_once(group, unit), number)
+        apart = unit in self.for_loads or unit in self.for_constants
+        return (apart, contended[unit], self.traffic.at_once(group, unit), number)
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]

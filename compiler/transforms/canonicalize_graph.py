@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.ir import Operation, SSAValue
@@ -25,6 +26,9 @@ from isa.spec import ElementType
 
 EXACT: set[tuple[ElementType, ElementType]] = {("i8", "f16"), ("i8", "i32"), ("i8", "f32"), ("f16", "f32")}
 """Conversions that lose nothing."""
+
+PASSED_BY_ZERO = {"max": (-128, 0), "min": (0, 127)}
+"""Bounds of bytes that leave 0 as it is."""
 
 COMPUTING = (
     graph.UnaryOp, graph.BinaryOp, graph.WhereOp, graph.CastOp, graph.DequantizeOp, graph.ReduceOp, graph.MatmulOp,
@@ -43,12 +47,29 @@ def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
     if tensor_of(op.x).type == to:
         return op.x
     inner = op.x.owner
+    if isinstance(inner, graph.BinaryOp):
+        return _cast_of_bound(op, inner, emit)
     if not isinstance(inner, graph.CastOp):
         return None
     source = tensor_of(inner.x).type
     if (source, inner.tensor.type) not in EXACT or (source == to and not _canonical(inner.x)):
         return None
     return emit.cast(inner.x, to)
+
+
+def _cast_of_bound(op: graph.CastOp, inner: graph.BinaryOp, emit: Emitter) -> SSAValue | None:
+    """Floats bounded by a whole number and rounded to bytes are bounded as bytes instead, for rounding keeps order: one byte
+    stream on the way instead of four. NaN, which becomes 0, must pass the bound."""
+    bound = inner.b.owner
+    if op.tensor.type != "i8" or tensor_of(op.x).type not in ("f16", "f32") or not isinstance(bound, graph.ConstantOp):
+        return None
+    name, number = inner.fn.data.value, bound.array.astype(np.float32)
+    if name not in PASSED_BY_ZERO or not inner.result.has_one_use():
+        return None
+    low, high = PASSED_BY_ZERO[name]
+    if not np.all((number == np.rint(number)) & (low <= number) & (number <= high)):
+        return None
+    return emit.binary(name, emit.cast(inner.a, "i8"), emit.add(graph.ConstantOp(number.astype(np.int8))))
 
 
 def _reshape(op: graph.ReshapeOp, emit: Emitter) -> SSAValue | None:

@@ -348,6 +348,26 @@ def test_pairs_of_conversions_keep_every_bit(first: str) -> None:
     assert left < sum(isinstance(op, graph.CastOp) for op in main_block(module).ops)
 
 
+@pytest.mark.parametrize(
+    ("name", "bound", "as_bytes"),
+    [("max", 0.0, True), ("max", -7.0, True), ("max", 3.0, False), ("max", -0.5, False), ("max", -129.0, False),
+     ("min", 6.0, True), ("min", -1.0, False), ("min", np.nan, False), ("add", 0.0, False)],
+)  # fmt: skip
+def test_bounds_of_what_becomes_bytes_are_bounds_of_bytes(name: str, bound: float, as_bytes: bool) -> None:
+    """Where NaN, infinities and values between two bytes give the same."""
+    x = graph.InputOp("x", Tensor("f32", (400,)))
+    limit = graph.ConstantOp(np.array(bound, np.float32))
+    bounded = graph.BinaryOp(name, x.result, limit.result)
+    y = graph.CastOp(bounded.result, "i8")
+    module = new_program([x, limit, bounded, y, graph.OutputOp("y", y.result)])
+    after = apply(module, [CanonicalizeGraphPass()], new_context())
+    odd = random_array(np.random.default_rng(8), "f32", (200,))
+    given = {"x": np.concatenate([odd, np.linspace(-9, 9, 200, dtype=np.float32)])}
+    assert bits(evaluate(after, given, WeightStore(), TINY)) == bits(evaluate(module, given, WeightStore(), TINY))
+    left = next(op for op in main_block(after).ops if isinstance(op, graph.BinaryOp))
+    assert (tensor_of(left.result).type == "i8") == as_bytes
+
+
 @pytest.mark.parametrize(("permutation", "taken_in"), [((0, 2, 1), True), ((1, 0, 2), False), ((2, 1, 0), False)])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_only_a_swap_of_the_last_two_axes_goes_into_a_product(

@@ -15,12 +15,14 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.context import new_context
 from compiler.dialects import graph
+from compiler.dialects.flow_reader import flow_of, program_in
 from compiler.dialects.graph import Tensor
 from compiler.dialects.graph_program import main_block, new_program
 from compiler.dialects.graph_types import tensor_of
 from compiler.layout.window import Window
 from compiler.pipeline import DEFAULT_PIPELINE, compile_graph, run_pipeline
 from compiler.reference import spatial
+from compiler.scheduling.trip import Feed, Read
 from compiler.session import Compiled, run_and_compare
 from compiler.weights import WeightStore
 from isa.chip import Chip, load_chip
@@ -145,6 +147,28 @@ def test_the_reference_is_the_definition(seed: int) -> None:
             if 0 <= row < case.image[0] and 0 <= place < case.image[1]:
                 total += float(x[row, place, n // each * inner + c]) * float(w[ky, kx, c, n])
         assert found[y, column, n] == pytest.approx(total, abs=0 if case.kind == "i8" else 1e-3)
+
+
+def test_planes_of_a_side_share_the_constants_of_an_epilogue() -> None:
+    """A trip in which both end their sums reads each row of constants once."""
+    target, weights, rng = load_chip("tsp"), WeightStore(), np.random.default_rng(0)
+    ops: list[Operation] = [graph.InputOp("x", Tensor("i8", (20, 20, 64)))]
+    for number in range(2):
+        w = rng.integers(-9, 9, (3, 3, 64, 64)).astype(np.int8)
+        kernel = graph.ParamOp(f"w{number}", weights.add(w), Tensor("i8", w.shape))
+        conv = graph.Conv2dOp(ops[-1].results[0], kernel.result, (1, 1), (1, 1, 1, 1))
+        scale = graph.ConstantOp((rng.random(64) * 1e-3).astype(np.float32))
+        ops += [kernel, conv, scale, graph.RequantizeOp(conv.result, scale.result)]
+    module = new_program([*ops, graph.OutputOp("y", ops[-1].results[0])])
+    flow = flow_of(program_in(run_pipeline(module.clone(), new_context(weights, target), None, "lower-to-flow"), "test"))
+    ends = [t for t in flow.trips if sum(isinstance(n, Feed) and n.result >= 0 for n in t.nodes) == 2]
+    assert ends
+    for trip in ends:
+        read = [n.buffer for n in trip.nodes if isinstance(n, Read) and flow.buffers[n.buffer].type == "f32"]
+        assert len(read) == 1
+    program = compile_graph(module.clone(), weights, target)
+    x = rng.integers(-128, 128, (20, 20, 64)).astype(np.int8)
+    run_and_compare(Compiled(program, module, weights, 0.0), [{"x": x}], ["fast"])
 
 
 @pytest.mark.parametrize("chip", ["small", "plain"])
