@@ -17,7 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_program import new_program
-from compiler.dialects.graph_types import tensor_of
+from compiler.dialects.graph_types import named_location, tensor_of
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.errors import DataFault
@@ -36,8 +36,17 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
+        self.layer = "network"
+        """Where operations come from: what runs at once is told apart by it."""
+        self.layers = 0
+
+    def enter(self, what: str) -> None:
+        """Operations from here on are of a new layer."""
+        self.layers += 1
+        self.layer = f"layer {self.layers} ({what})"
 
     def add(self, op: Operation) -> SSAValue:
+        op.location = named_location(self.layer)
         self.operations.append(op)
         return op.results[0] if op.results else op.operands[0]
 
@@ -51,6 +60,7 @@ class Builder:
         groups: int = 1, pads: tuple[int, int, int, int] | None = None, most: float | None = None,
     ) -> SSAValue:  # fmt: skip
         """A layer with `SAME`-like padding unless pads are given; `most` is the largest activation after relu, if any."""
+        self.enter(f"convolution {kernel} x {kernel}, {columns} channels")
         channels = tensor_of(x).shape[2] // groups
         w = np.clip(np.rint(self.rng.standard_normal((kernel, kernel, channels, columns)) * 40), -127, 127).astype(np.int8)
         pads = pads or (kernel // 2,) * 4
@@ -70,6 +80,7 @@ class Builder:
 
     def classifier(self, x: SSAValue, classes: int) -> SSAValue:
         """The mean over all positions, rounded to i8, times a matrix: logits as i32 [1, classes]."""
+        self.enter("classifier")
         channels = tensor_of(x).shape[2]
         mean = self.add(graph.ReduceOp("mean", x, [0, 1]))
         row = self.add(graph.ReshapeOp(self.add(graph.CastOp(mean, "i8")), [1, channels]))
@@ -89,6 +100,7 @@ def resnet(depth: int, size: int = 224, classes: int = 1000, seed: int = 0, bloc
     b = Builder(seed)
     x = b.add(graph.InputOp("image", graph.Tensor("i8", (size, size, 3))))
     x = b.conv(x, 64, 7, 2)
+    b.enter("pool")
     x = b.add(graph.MaxPool2dOp(x, (3, 3), (2, 2), (1, 1, 1, 1)))
     for stage, count in enumerate(blocks or RESNETS[depth]):
         width = 64 << stage

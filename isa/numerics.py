@@ -178,6 +178,11 @@ def _round(a: Array) -> F32:
     return np.copysign(np.rint(a), a)
 
 
+def _multiply_add(a: Array, b: Array, c: Array) -> Array:
+    """Two roundings: the bits are those of a product and a sum one after the other."""
+    return np.add(np.multiply(a, b, dtype=np.float32), c)
+
+
 def _choose(condition: Array, chosen: Array, other: Array) -> Array:
     return np.where(condition != 0, chosen, other)
 
@@ -206,6 +211,7 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "fadd": _float(np.add),
     "fsub": _float(np.subtract),
     "fmul": _float(np.multiply),
+    "fmadd": _float(_multiply_add),
     "fmax": _float(_maximum),
     "fmin": _float(_minimum),
     "flt": _float(np.less),

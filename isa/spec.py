@@ -190,6 +190,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
     _vector(0x4B, "fneg", 1, "alu", "r = -a"),
     _vector(0x4C, "ffloor", 1, "alu", "r = the largest integer ≤ a"),
     _vector(0x4D, "fround", 1, "alu", "r = the nearest integer, halves to even"),
+    _vector(0x4E, "fmadd", 3, "alu", "r = a · b + c, rounded after the product and after the sum"),
     _vector(0x50, "fexp", 1, "function", "r = e^a"),
     _vector(0x51, "flog", 1, "function", "r = ln a"),
     _vector(0x52, "fsqrt", 1, "function", "r = √a"),

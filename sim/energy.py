@@ -94,7 +94,7 @@ def _work(op: Operation, chip: Chip) -> list[tuple[str, int]]:
     if op.mnemonic == "feed":
         return [("mac_i8_pj" if mode_name(op) == "i8" else "mac_f16_pj", op.rep * op.get("depth") * lanes)]
     if kind == "vxm":
-        return [("alu_lane_pj", op.rep * lanes)]
+        return [("alu_lane_pj", op.rep * lanes * (2 if op.mnemonic == "fmadd" else 1))]
     if kind == "sxm":
         return [("sxm_lane_pj", sum(burst.count for burst in stream_reads(op, chip)) * lanes)]
     return []

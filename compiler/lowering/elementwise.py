@@ -80,6 +80,8 @@ class ClusterBody:
                     self.scalars[value] = scalar
                 if scalar is None or value is not self.immediate_of(op):
                     self.operands.append(value)
+        self.products = {add: mul for add in cluster.operations if (mul := self.product_in(add))}
+        """Sums with the product among their operands that the same VXM operation makes."""
         taken = {} if taken is None else taken
         self.views = [result]
         self.where: dict[SSAValue, list[int]] = {}
@@ -134,6 +136,23 @@ class ClusterBody:
             return None
         return uniform[-1]
 
+    def product_in(self, op: Operation) -> BinaryOp | None:
+        """The f32 product that a sum can make on its way: nobody else wants it, and both have one immediate at most."""
+        if not isinstance(op, BinaryOp) or op.fn.data != "add":
+            return None
+        for value in op.operands:
+            maker = value.owner
+            if (
+                isinstance(maker, BinaryOp)
+                and maker.fn.data == "mul"
+                and maker in self.cluster.members
+                and len(list(value.uses)) == 1
+                and tensor_of(value).type == "f32"
+                and not (self.immediate_of(maker) and self.immediate_of(op))
+            ):
+                return maker
+        return None
+
     def emit(
         self,
         trip: Trip,
@@ -174,8 +193,16 @@ class ClusterBody:
         for op in self.cluster.operations:
             if op.results[0] in values or (isinstance(op, CastOp) and self.folds_into_users(op)):
                 continue
+            if op in self.products.values():
+                continue
             kind, covered = self.result_type(op)
-            value = emit_operation(chain, op, operand, kind)
+            product = self.products.get(op)
+            if product:
+                addend = next(v for v in op.operands if v is not product.result)
+                factors = [operand(v, product, "f") for v in product.operands]
+                value = chain.operation("fmadd", [*factors, operand(addend, op, "f")], kind)
+            else:
+                value = emit_operation(chain, op, operand, kind)
             values[covered] = value
         final = values[self.cluster.result]
         target = self.views[0] if into is None else into

@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import groupby
 from random import Random
 from typing import NamedTuple
 
@@ -22,10 +21,11 @@ import networkx as nx
 from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.placed import Place, Places
+from compiler.scheduling.rivals import loaded, rivals
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
-from compiler.scheduling.trip import Buffer, Flow, Group, Read, Write, location_of, touched
+from compiler.scheduling.trip import Buffer, Flow, Group, Read, location_of, touched
 from isa.chip import Chip, Rram, Side
 from isa.errors import Location, ModelFault
 
@@ -140,22 +140,6 @@ def _interference(flow: Flow) -> nx.Graph[Group]:
     return graph
 
 
-def _rivals(flow: Flow) -> dict[Group, set[Group]]:
-    """Groups that different trips of one operation read, or write: those trips could run at once if no port is shared."""
-    rivals: defaultdict[Group, set[Group]] = defaultdict(set)
-    for _, trips in groupby(flow.trips, key=lambda trip: trip.origin):
-        reads: set[Group] = set()
-        writes: set[Group] = set()
-        for trip in trips:
-            for node in trip.nodes:
-                kind = writes if isinstance(node, Write) else reads
-                kind.update(g for g in touched(node, flow.buffers) if not _loaded(flow.buffers[g[0]]))
-        for together in (reads, writes):
-            for group in together:
-                rivals[group] |= together
-    return rivals
-
-
 class NoRoomFault(ModelFault):
     """A buffer that found no place, in whatever order the buffers chose."""
 
@@ -220,24 +204,20 @@ def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
     groups = _groups_by_first_touch(flow)
     if scheme != "scheduled":
         declared = {group: i for i, group in enumerate(_groups_by_declaration(flow))}
-        groups.sort(key=lambda g: declared[g] if _loaded(flow.buffers[g[0]]) else -1)
-    groups.sort(key=lambda g: (0, 0) if _loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
+        groups.sort(key=lambda g: declared[g] if loaded(flow.buffers[g[0]]) else -1)
+    groups.sort(key=lambda g: (0, 0) if loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
     yield groups
     graph = _interference(flow)
-    yield sorted(groups, key=lambda g: (not _loaded(flow.buffers[g[0]]), -graph.degree(g)))
+    yield sorted(groups, key=lambda g: (not loaded(flow.buffers[g[0]]), -graph.degree(g)))
     yield sorted(groups, key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
     rng = Random(0)
     for _ in range(RANDOM_ORDERS):
         shuffled = sorted(groups, key=lambda _: rng.random())
-        yield sorted(shuffled, key=lambda g: not _loaded(flow.buffers[g[0]]))
-
-
-def _loaded(buffer: Buffer) -> bool:
-    return buffer.stripes > 1 or buffer.memory == "rram"
+        yield sorted(shuffled, key=lambda g: not loaded(flow.buffers[g[0]]))
 
 
 def _constant(buffer: Buffer) -> bool:
-    return buffer.role in ("constant", "param") and not _loaded(buffer)
+    return buffer.role in ("constant", "param") and not loaded(buffer)
 
 
 def _slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
@@ -286,7 +266,7 @@ class _Placement:
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
         self.lives = _lives(flow)
         self.graph = _interference(flow)
-        self.rivals = _rivals(flow)
+        self.rivals = rivals(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         if self.rram and scheme == "naive":
@@ -368,7 +348,7 @@ class _Placement:
         """Weights and constants in this order; then always the group that has the fewest slices left for its width (as DSATUR
         colours graphs), of those the one with most neighbours, of those the first in the order."""
         order = [g for g in order if g not in self.chosen]
-        weights = [g for g in order if _loaded(self.flow.buffers[g[0]])]
+        weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
         for group in (*weights, *constants):
             self.place_group(group, self.flow.buffers[group[0]])
@@ -442,7 +422,7 @@ class _Placement:
         if group in self.side_of:
             # Of several segments the sides are wishes: work spreads over both. Of a single one it is a need.
             fixed = self.side_of[group]
-            wish = len(buffer.segments) > 1 and not _loaded(buffer) and not self.packed
+            wish = len(buffer.segments) > 1 and not loaded(buffer) and not self.packed
             return sorted(present, key=lambda side: side != fixed) if wish else [fixed]
 
         def cost(side: Side) -> tuple[int, ...]:

@@ -22,13 +22,11 @@ from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter, erase_dead, replace
+from isa.numerics import from_domain, to_domain
 from isa.spec import ElementType
 
 EXACT: set[tuple[ElementType, ElementType]] = {("i8", "f16"), ("i8", "i32"), ("i8", "f32"), ("f16", "f32")}
 """Conversions that lose nothing."""
-
-PASSED_BY_ZERO = {"max": (-128, 0), "min": (0, 127)}
-"""Bounds of bytes that leave 0 as it is."""
 
 COMPUTING = (
     graph.UnaryOp, graph.BinaryOp, graph.WhereOp, graph.CastOp, graph.DequantizeOp, graph.ReduceOp, graph.MatmulOp,
@@ -48,7 +46,7 @@ def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
         return op.x
     inner = op.x.owner
     if isinstance(inner, graph.BinaryOp):
-        return _cast_of_bound(op, inner, emit)
+        return _clip(op, inner, emit)
     if not isinstance(inner, graph.CastOp):
         return None
     source = tensor_of(inner.x).type
@@ -57,19 +55,24 @@ def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
     return emit.cast(inner.x, to)
 
 
-def _cast_of_bound(op: graph.CastOp, inner: graph.BinaryOp, emit: Emitter) -> SSAValue | None:
-    """Floats bounded by a whole number and rounded to bytes are bounded as bytes instead, for rounding keeps order: one byte
-    stream on the way instead of four. NaN, which becomes 0, must pass the bound."""
-    bound = inner.b.owner
-    if op.tensor.type != "i8" or tensor_of(op.x).type not in ("f16", "f32") or not isinstance(bound, graph.ConstantOp):
+def _clip(op: graph.CastOp, inner: graph.BinaryOp, emit: Emitter) -> SSAValue | None:
+    """Bounds on a float that is rounded to an integer bound the integer instead, for rounding keeps order: one byte stream on
+    the way instead of four. What the integer cannot pass is no bound. A NaN is 0 both ways, if 0 keeps the bound."""
+    to, fn = op.tensor.type, inner.fn.data.value
+    bounds = [v for v in inner.operands if isinstance(v.owner, graph.ConstantOp)]
+    if to not in ("i8", "i32") or inner.tensor.type not in ("f16", "f32") or fn not in ("max", "min") or len(bounds) != 1:
         return None
-    name, number = inner.fn.data.value, bound.array.astype(np.float32)
-    if name not in PASSED_BY_ZERO or not inner.result.has_one_use():
+    bound = bounds[0].owner
+    assert isinstance(bound, graph.ConstantOp)
+    rounded = from_domain(to_domain(bound.array, "f"), to)
+    passed_by_zero = np.all(rounded <= 0) if fn == "max" else np.all(rounded >= 0)
+    if np.isnan(bound.array).any() or not passed_by_zero or not inner.result.has_one_use():
         return None
-    low, high = PASSED_BY_ZERO[name]
-    if not np.all((number == np.rint(number)) & (low <= number) & (number <= high)):
-        return None
-    return emit.binary(name, emit.cast(inner.a, "i8"), emit.add(graph.ConstantOp(number.astype(np.int8))))
+    x = next(v for v in inner.operands if v is not bounds[0])
+    limits = np.iinfo(rounded.dtype)
+    if np.all(rounded == (limits.min if fn == "max" else limits.max)) and tensor_of(x).shape == op.tensor.shape:
+        return emit.cast(x, to)
+    return emit.binary(fn, emit.cast(x, to), emit.add(graph.ConstantOp(rounded)))
 
 
 def _reshape(op: graph.ReshapeOp, emit: Emitter) -> SSAValue | None:

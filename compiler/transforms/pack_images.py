@@ -202,25 +202,27 @@ class _Packer:
         return self._array(packing.spread(array.reshape(-1), lanes), emit)
 
     def _pool(self, op: graph.MaxPool2dOp, emit: Emitter) -> SSAValue:
-        """For each kernel column the image's elements under it, for every row; then the largest over columns and rows.
+        """For each kernel column the image's elements under it, for every row; the largest over columns, then over rows.
 
         Rows above and below the image repeat its first and last one, which every window that has them has too.
         """
         window, source, target = op.window, self.packing(op.x), self.packing(op.result)
         channels, lanes = target.image[2], self.chip.lanes
         rows = (target.image[0] - 1) * window.strides[0] + window.kernel[0]
-        total: SSAValue | None = None
+        columns: SSAValue | None = None
         for shift in shifts(op):
             between = replace(target, image=(source.image[0], *target.image[1:]), rows=source.image[0])
             how = stencil(np.ones((1, 1, 1, channels), np.int8), shift, channels, source, between, lanes)
             how = _repeat_rows(how, window.pads[0], rows)
             image = emit.cast(self._stencil(self.packed[op.x], how, replace(between, rows=rows), emit), "i8")
             image = self._lowest_outside(op, shift, image, replace(between, rows=rows), emit)
-            for k in range(window.kernel[0]):
-                shape = tensor_of(image).shape
-                sizes, strides = (target.rows, *shape[1:]), (window.strides[0], 1, 1)
-                part = emit.add(graph.SliceOp(image, (k, 0, 0), sizes, strides))
-                total = part if total is None else emit.binary("max", total, part)
+            columns = image if columns is None else emit.binary("max", columns, image)
+        assert columns is not None
+        total: SSAValue | None = None
+        for k in range(window.kernel[0]):
+            sizes, strides = (target.rows, *tensor_of(columns).shape[1:]), (window.strides[0], 1, 1)
+            part = emit.add(graph.SliceOp(columns, (k, 0, 0), sizes, strides))
+            total = part if total is None else emit.binary("max", total, part)
         assert total is not None
         return total
 
@@ -260,6 +262,8 @@ def plain_lanes(packing: Packing, lanes: int) -> Array:
 def _not_negative(value: SSAValue) -> bool:
     """Whether a value is known to be at least zero."""
     owner = value.owner
+    if isinstance(owner, graph.CastOp):
+        return _not_negative(owner.x)
     if isinstance(owner, graph.UnaryOp):
         return owner.fn.data == "relu"
     if isinstance(owner, graph.BinaryOp) and owner.fn.data == "max":

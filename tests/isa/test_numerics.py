@@ -205,6 +205,16 @@ def test_rows_with_one_float_operand() -> None:
     assert bits(apply("fround", [f32(2.5, 2**23 + 1, 1e30)])) == bits(f32(2, 2**23 + 1, 1e30))
 
 
+def test_multiply_add_rounds_after_the_product_and_after_the_sum() -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.standard_normal(1000).astype(np.float32) for _ in range(3))
+    assert bits(apply("fmadd", [a, b, c])) == bits(apply("fadd", [apply("fmul", [a, b]), c]))
+    # A fused product would keep the 2^-24 that the product's own rounding loses.
+    x = f32(1 + 2**-12)
+    assert apply("fmadd", [x, x, f32(-1)]).tolist() == [2**-11]
+    assert bits(apply("fmadd", [f32(INF), f32(0), f32(1)])) == bits(f32(NAN))
+
+
 def test_selection() -> None:
     assert apply("fsel", [f32(0, -0.0, 1, NAN), f32(1, 2, 3, 4), f32(5)]).tolist() == [5, 5, 3, 4]
     assert apply("isel", [i32(0, 1, MIN), i32(1, 2, 3), i32(7)]).tolist() == [7, 2, 3]

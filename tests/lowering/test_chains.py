@@ -53,8 +53,8 @@ def random_chain(chip: Chip, seed: int) -> tuple[Trip, dict[str, Buffer], Places
 
     unused: list[int] = []
     for _ in range(rng.randint(1, 8)):
-        mnemonic = rng.choice(["fadd", "fmul", "fsel", "fexp", "frecip", "fabs"])
-        count = {"fadd": 2, "fmul": 2, "fsel": 3}.get(mnemonic, 1)
+        mnemonic = rng.choice(["fadd", "fmul", "fsel", "fmadd", "fexp", "frecip", "fabs"])
+        count = {"fadd": 2, "fmul": 2, "fsel": 3, "fmadd": 3}.get(mnemonic, 1)
         immediate = count > 1 and rng.random() < 0.3
         arguments: list[int | Immediate] = [operand() for _ in range(count - immediate)]
         values.append(chain.operation(mnemonic, [*arguments, *[ONE] * immediate], rng.choice(["f16", "f32"])))

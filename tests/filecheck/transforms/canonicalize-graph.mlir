@@ -21,6 +21,29 @@ func.func @main() {
   %p = graph.pad %w low [0] high [0] value(0.0 : f16) : tensor<3xf16> -> tensor<3xf16>
   graph.output "moved" %p : tensor<3xf16>
 
+  // A bound on a float that is rounded to an integer bounds the integer; one that the integer cannot pass is none. A bound
+  // that a NaN would pass stays.
+  // CHECK-NEXT: %clip = graph.input "clip"
+  // CHECK-NEXT: %[[I:.*]] = graph.cast %clip : tensor<4xf32> -> tensor<4xi8>
+  // CHECK-NEXT: %[[Z:.*]] = graph.constant dense<0> : tensor<i8>
+  // CHECK-NEXT: %[[C:.*]] = graph.binary max %[[I]], %[[Z]]
+  // CHECK-NEXT: graph.output "clip" %[[C]]
+  // CHECK-NEXT: %[[ONE:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+  // CHECK-NEXT: %[[M:.*]] = graph.binary max %clip, %[[ONE]]
+  // CHECK-NEXT: %[[K:.*]] = graph.cast %[[M]]
+  // CHECK-NEXT: graph.output "kept" %[[K]]
+  %clip = graph.input "clip" : tensor<4xf32>
+  %zero = graph.constant dense<0.0> : tensor<f32>
+  %most = graph.constant dense<127.2> : tensor<f32>
+  %m0 = graph.binary max %clip, %zero : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %m1 = graph.binary min %m0, %most : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %mi = graph.cast %m1 : tensor<4xf32> -> tensor<4xi8>
+  graph.output "clip" %mi : tensor<4xi8>
+  %one = graph.constant dense<1.0> : tensor<f32>
+  %k0 = graph.binary max %clip, %one : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %ki = graph.cast %k0 : tensor<4xf32> -> tensor<4xi8>
+  graph.output "kept" %ki : tensor<4xi8>
+
   // A transpose that moves only an axis of size 1 is a reshape.
   // CHECK-NEXT: %flat = graph.input "flat"
   // CHECK-NEXT: %[[F:.*]] = graph.reshape %flat : tensor<1x1x9xi8> -> tensor<9x1xi8>

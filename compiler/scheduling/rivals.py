@@ -1,0 +1,52 @@
+"""Column groups that should share no slice, though no trip touches them together: trips that could run at once touch them.
+
+Trips of one operation could run at once, but for those of one plane, which feeds one burst after the other: two tiles of
+constants that the same plane needs in turn may lie in one slice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import groupby
+
+from compiler.scheduling.trip import Buffer, Feed, Flow, Group, Trip, Write, touched
+
+_Users = dict[Group, set[str]]
+
+
+def rivals(flow: Flow) -> dict[Group, set[Group]]:
+    """For every group those that others of its operation read while it is read, or write while it is written."""
+    found: defaultdict[Group, set[Group]] = defaultdict(set)
+    for _, trips in groupby(flow.trips, key=lambda trip: trip.origin):
+        reads: _Users = defaultdict(set)
+        writes: _Users = defaultdict(set)
+        for number, trip in enumerate(trips):
+            user = _user(trip, number)
+            for node in trip.nodes:
+                kind = writes if isinstance(node, Write) else reads
+                for group in touched(node, flow.buffers):
+                    if not loaded(flow.buffers[group[0]]):
+                        kind[group].add(user)
+        for users in (reads, writes):
+            _add(found, users)
+    return found
+
+
+def loaded(buffer: Buffer) -> bool:
+    """Whether loads of weights read it."""
+    return buffer.stripes > 1 or buffer.memory == "rram"
+
+
+def _user(trip: Trip, number: int) -> str:
+    feed = next((node for node in trip.nodes if isinstance(node, Feed)), None)
+    return f"trip {number}" if feed is None else f"plane {feed.plane}"
+
+
+def _add(found: defaultdict[Group, set[Group]], users: _Users) -> None:
+    everyone = set(users)
+    alone: defaultdict[str, set[Group]] = defaultdict(set)
+    for group, mine in users.items():
+        if len(mine) == 1:
+            alone[next(iter(mine))].add(group)
+    for group, mine in users.items():
+        found[group] |= everyone - alone[next(iter(mine))] if len(mine) == 1 else everyone
