@@ -44,6 +44,7 @@ def immediate(value: float, domain: str) -> Immediate:
 
 def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
     """A cluster without a matmul: one trip for each tile and run of rows."""
+    assert cluster.root is not None
     lowering.origin = describe(cluster.root)
     body = ClusterBody(lowering, cluster)
     result = body.views[0]
@@ -56,7 +57,7 @@ def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
 
 class ClusterBody:
     """The operations of a cluster as a chain, once for each trip. `views[0]` is the result, then come operands, then the parts
-    of folds. A result that only the folds read has no memory: its view says how it would be walked.
+    of folds, then what else leaves. A result that nobody else reads has no memory: its view says how it would be walked.
 
     `taken` has the views that the trip reads besides, by buffer.
     """
@@ -64,8 +65,10 @@ class ClusterBody:
     def __init__(self, lowering: Lowering, cluster: Cluster, taken: dict[str, View] | None = None) -> None:
         self.lowering, self.cluster = lowering, cluster
         self.fold_parts = [self.parts_of(fold) for fold in cluster.folds]
+        self.more = [lowering.result(op.results[0]) for op in cluster.more]
         columns = tensor_of(cluster.result).shape[-1:]
-        result = lowering.result(cluster.result) if cluster.written else replace(self.fold_parts[0][0], columns=columns[0])
+        unwritten = self.more or [replace(parts[0], columns=columns[0]) for parts in self.fold_parts]
+        result = lowering.result(cluster.result) if cluster.written else unwritten[0]
         inside = {op.results[0] for op in cluster.operations}
         if cluster.matmul:
             inside.add(cluster.matmul.result)
@@ -91,6 +94,8 @@ class ClusterBody:
             self.views += [self.apart(view, value, taken).broadcast(result.leading) for view in views]
         self.first_part = len(self.views)
         self.views += [part for parts in self.fold_parts for part in parts]
+        self.first_more = len(self.views)
+        self.views += self.more
 
     def views_of(self, value: SSAValue) -> tuple[View, ...]:
         """The operand's view; the parts of a fold that nobody has joined so far, where streams are enough to read them."""
@@ -209,6 +214,9 @@ class ClusterBody:
         window = () if into is None else (into.column, into.columns)
         if self.cluster.written:
             trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count, window=window))
+        for at, op in enumerate(self.cluster.more, self.first_more):
+            view = self.views[at]
+            trip.nodes.append(Write(view.buffer, view.tile + tile, starts[at], steps[at], values[op.results[0]], chain.count))
         self.fold(trip, chain, final, tile, starts, steps)
 
     def fold(self, trip: Trip, chain: Chain, final: int, tile: int, starts: Sequence[int], steps: Sequence[int]) -> None:
@@ -217,7 +225,7 @@ class ClusterBody:
         for fold, parts in zip(self.cluster.folds, self.fold_parts, strict=True):
             kind = tensor_of(fold.result).type
             # A value runs one way only: the result's memory may lie on the other side than the lane unit.
-            alone = not self.cluster.written and len(self.cluster.folds) == 1
+            alone = not self.cluster.written and not self.more and len(self.cluster.folds) == 1
             moving = final if alone else chain.operation(f"{kind[0]}mov", [final], kind)
             width = min(lanes, tensor_of(fold.x).shape[-1] - tile * lanes)
             total = folded(self.lowering, trip, moving, fold.fn.data.value, width)

@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, ConstantOp, MatmulOp, ReduceOp, StencilOp, UnaryOp, WhereOp
+from compiler.dialects.graph import (
+    BinaryOp,
+    CastOp,
+    ConstantOp,
+    MatmulOp,
+    ParamOp,
+    ReduceOp,
+    ReshapeOp,
+    ScatterOp,
+    SliceOp,
+    StencilOp,
+    TransposeOp,
+    UnaryOp,
+    WhereOp,
+)
 from compiler.dialects.graph_types import tensor_of
 from isa.chip import Chip
 from isa.spec import BYTES
+
+VIEWS = (ReshapeOp, SliceOp, TransposeOp)
+"""Operations whose result may be only another way of walking the rows of their operand."""
 
 ELEMENTWISE = (UnaryOp, BinaryOp, WhereOp, CastOp)
 
 
 @dataclass(slots=True)
 class Cluster:
-    """Operations in program order; the last one's result is the only one that leaves. `matmul` feeds the cluster, if any.
+    """Operations, each before its users. `matmul` feeds them, if any; their `result` leaves, and what else is made of it.
 
-    `folds` are reductions over the lanes of that result, which the lane unit does on the way to memory.
+    `folds` are reductions over the lanes of the result, which the lane unit does on the way to memory. `more` are the last
+    operations of other clusters, which need nothing else that the program computes.
     """
 
     operations: list[Operation] = field(default_factory=list[Operation])
     matmul: MatmulOp | StencilOp | None = None
     folds: list[ReduceOp] = field(default_factory=list[ReduceOp])
+    more: list[Operation] = field(default_factory=list[Operation])
+    root: Operation | None = None
+    """The operation that makes the result; None where the matmul does."""
 
     @property
     def result(self) -> SSAValue:
-        return self.operations[-1].results[0] if self.operations or self.matmul is None else self.matmul.result
+        maker = self.root or self.matmul
+        assert maker is not None
+        return maker.results[0]
 
     @property
     def written(self) -> bool:
-        """Whether anybody but the folds reads the result."""
-        return any(use.operation not in self.folds for use in self.result.uses)
-
-    @property
-    def root(self) -> Operation:
-        return self.operations[-1]
+        """Whether anybody outside reads the result."""
+        inside = {*self.folds, *self.operations}
+        return any(use.operation not in inside for use in self.result.uses)
 
     @property
     def members(self) -> set[Operation]:
@@ -76,7 +96,28 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
                     and len(cluster.folds) < MAX_FOLDS
                 ):
                     cluster.folds.append(op)
+        for op in list(assigned):
+            _join(assigned[op], assigned, chip, limit)
     return assigned
+
+
+def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limit: int) -> None:
+    """A cluster that needs nothing but the result of another, and constants, goes into the trips of that one."""
+    if joining.matmul or joining.root is None or joining.folds or joining.more:
+        return
+    outside = {o for op in joining.operations for o in op.operands if o.owner not in joining.members}
+    needed = [o for o in outside if not isinstance(o.owner, (ConstantOp, ParamOp))]
+    cluster = assigned.get(needed[0].owner) if len(needed) == 1 and isinstance(needed[0].owner, Operation) else None
+    if cluster is None or cluster.root is None or cluster.result is not needed[0] or isinstance(cluster.matmul, StencilOp):
+        return
+    if len(list(cluster.result.uses)) == 1:
+        return
+    grown = replace(cluster, operations=[*cluster.operations, *joining.operations])
+    shapes = {tensor_of(root.results[0]).shape for root in (cluster.root, joining.root)}
+    if len(shapes) == 1 and len(grown.operations) <= limit and _byte_streams(grown) <= chip.streams * 3 // 4:
+        cluster.operations += joining.operations
+        cluster.more.append(joining.root)
+        assigned.update((op, cluster) for op in joining.operations)
 
 
 MAX_FOLDS = 2
@@ -110,7 +151,7 @@ def _products(block: Block) -> dict[Operation, int]:
 def _grow(
     root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit: int, products: dict[Operation, int]
 ) -> Cluster:
-    cluster = Cluster([root])
+    cluster = Cluster([root], root=root)
     shape = tensor_of(root.results[0]).shape
     pending = [root]
     while pending:
@@ -120,7 +161,7 @@ def _grow(
             if not isinstance(maker, Operation) or maker in assigned or maker in cluster.members:
                 continue
             inside = all(use.operation in cluster.members for use in operand.uses)
-            if not inside or tensor_of(operand).shape not in (shape, (*shape[:-1], 1)):
+            if not inside or tensor_of(operand).shape not in (shape, (*shape[:-1], 1)) or _overwritten(maker, root):
                 continue
             if isinstance(maker, MatmulOp) and tensor_of(operand).shape != shape:
                 continue
@@ -161,6 +202,20 @@ def _makers(op: Operation, cluster: Cluster) -> set[Operation]:
                 found.add(operand.owner)
                 pending.append(operand.owner)
     return found
+
+
+def _overwritten(maker: Operation, root: Operation) -> bool:
+    """Whether what the maker reads may be replaced in place before the root, where it would be read then."""
+    values = list(maker.operands)
+    for value in values:
+        if isinstance(value.owner, VIEWS):
+            values.append(value.owner.operands[0])
+        for use in value.uses:
+            scatter = use.operation
+            replaced = isinstance(scatter, ScatterOp) and use.index == 0 and scatter is not root
+            if replaced and maker.is_before_in_block(scatter) and scatter.is_before_in_block(root):
+                return True
+    return False
 
 
 def _byte_streams(cluster: Cluster) -> int:

@@ -63,13 +63,17 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     rows = prod(result.shape[:-1]) // batch
     steps = -(-inner // depth)
     tile_columns = sum(-(-tensor_of(other.result).shape[-1] // chip.lanes) for other in _siblings(op)) * batch
-    memory = "rram" if chip.rram and isinstance(op.b.owner, (ParamOp, ConstantOp)) else "sram"
+    constant = isinstance(op.b.owner, (ParamOp, ConstantOp))
+    memory = "rram" if chip.rram and constant else "sram"
     load = -(-min(depth, inner) // weight_rows_per_cycle(chip, memory, b.type))
 
     def cycles(groups: tuple[tuple[int, ...], ...]) -> float:
         """Of the busiest group: its feeds, or the loads of its side, which the groups of a side share, and half of the shorter
-        of the two, for they do not overlap without a gap."""
-        feeds, loads = -(-rows // len(groups[0])), load * max(1, len(groups) // len(mxm_sides(chip)))
+        of the two, for they do not overlap without a gap. What is made at run time lies in one place: sides that all load it
+        take turns."""
+        sides = len(mxm_sides(chip))
+        loads = load * (sides if len(groups) == 1 and not constant else max(1, len(groups) // sides))
+        feeds = -(-rows // len(groups[0]))
         return steps * -(-tile_columns // len(groups)) * (max(feeds, loads) + min(feeds, loads) / 2)
 
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.

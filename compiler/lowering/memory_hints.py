@@ -38,7 +38,7 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
             hints[_lies_in(op.b, chip)] = Hint(stripes=weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type))
     for op in reversed([op for op in block.ops if isinstance(op, ScatterOp)]):
         # A scatter finds the stripe of a row in the lowest bits of its number.
-        stripes = hints[op.result].stripes if op.result in hints else 1
+        stripes = max(hints[value].stripes if value in hints else 1 for value in (op.x, op.result))
         hints[op.result] = hints[op.x] = Hint(stripes=1 << stripes.bit_length() - 1)
     for op in block.ops:
         inside = _inside(op, groups[op], chip) if op in groups else None
@@ -88,7 +88,7 @@ def _inside(op: Operation, cluster: Cluster, chip: Chip) -> Inside | None:
 
     Nothing in the epilogue may be bound to lanes, for the product is moved to its window before.
     """
-    if not isinstance(cluster.matmul, MatmulOp) or op is not (cluster.operations[-1] if cluster.operations else cluster.matmul):
+    if not isinstance(cluster.matmul, MatmulOp) or op is not (cluster.root or cluster.matmul):
         return None
     value, shape = op.results[0], tensor_of(op.results[0]).shape
     inside = {cluster.matmul.result, *(o.results[0] for o in cluster.operations)}

@@ -5,20 +5,18 @@ from __future__ import annotations
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects.graph import ReshapeOp, ScatterOp, SliceOp, StateOp, TransposeOp, UpdateOp
+from compiler.dialects.graph import ScatterOp, StateOp, UpdateOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import immediate
+from compiler.lowering.fusion import VIEWS
 from compiler.lowering.gather import opposite, row_index
 from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Read, Scatter, Write
 from isa.chip import Side
 from isa.errors import ModelFault
-
-VIEWS = (ReshapeOp, SliceOp, TransposeOp)
-"""Operations whose result may be only another way of walking the rows of their operand."""
 
 
 def lower_scatter(lowering: Lowering, op: ScatterOp) -> None:

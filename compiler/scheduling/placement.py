@@ -37,6 +37,9 @@ SCHEMES = {
 }
 """What the schemes of `place-memory` do with weights in RRAM."""
 
+SHORT_WALK_ROWS = 16
+"""A walk of so few rows keeps nobody waiting for long (our choice)."""
+
 RANDOM_ORDERS = 4
 """Orders of placement that are tried when the considered ones fail."""
 
@@ -221,11 +224,12 @@ def _constant(buffer: Buffer) -> bool:
 
 
 def _slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
-    """SRAM slices for constants: the innermost of each side, as many as one trip reads. Epilogues read them whenever planes
-    emit, so activations keep off them where they can."""
+    """SRAM slices for constants: the innermost of each side, as many as one trip reads for many rows. Epilogues read them
+    whenever planes emit, so activations keep off them where they can."""
     most = 0
     for trip in flow.trips:
-        read = dict.fromkeys(g for node in trip.nodes if isinstance(node, Read) for g in touched(node, flow.buffers))
+        long = [node for node in trip.nodes if isinstance(node, Read) and node.count > SHORT_WALK_ROWS]
+        read = dict.fromkeys(g for node in long for g in touched(node, flow.buffers))
         most = max(most, sum(flow.buffers[name].bytes for name, *_ in read if _constant(flow.buffers[name])))
     found: set[str] = set()
     for side in ("w", "e"):

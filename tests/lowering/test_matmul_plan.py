@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.dialects.graph import InputOp, MatmulOp
+from compiler.dialects.graph import InputOp, MatmulOp, ParamOp
 from compiler.dialects.graph_shapes import Tensor
 from compiler.lowering.matmul_plan import Plan, plan
 from isa.chip import load_chip
 
 
-def planned(rows: int, inner: int, columns: int, kind: str, chip: str, batch: int = 1) -> Plan:
+def planned(rows: int, inner: int, columns: int, kind: str, chip: str, batch: int = 1, known: bool = True) -> Plan:
     leading = (batch,) if batch > 1 else ()
     a = InputOp("a", Tensor(kind, (*leading, rows, inner)))  # pyright: ignore[reportArgumentType]
-    b = InputOp("b", Tensor(kind, (*leading, inner, columns)))  # pyright: ignore[reportArgumentType]
+    weights = Tensor(kind, (*leading, inner, columns))  # pyright: ignore[reportArgumentType]
+    b = ParamOp("b", "", weights) if known else InputOp("b", weights)
     return plan(MatmulOp(a.result, b.result), load_chip(chip))
 
 
@@ -31,6 +32,11 @@ def planned(rows: int, inner: int, columns: int, kind: str, chip: str, batch: in
 )
 def test_the_busiest_plane_decides(product: tuple[int, int, int, str, str], groups: tuple[tuple[int, ...], ...]) -> None:
     assert planned(*product).groups == groups
+
+
+def test_weights_made_at_run_time_are_not_loaded_on_both_sides_for_a_few_rows() -> None:
+    assert planned(9, 512, 192, "f16", "lpu-rram").groups == ((0, 2),)
+    assert planned(9, 512, 192, "f16", "lpu-rram", known=False).groups == ((0,), (2,))
 
 
 def test_every_plane_begins_with_rows_of_its_own() -> None:
