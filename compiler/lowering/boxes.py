@@ -23,6 +23,9 @@ from compiler.lowering.selection import Piece, select_lanes
 from compiler.lowering.views import View
 from isa.layout import NUMPY_TYPES
 
+SPLAT_LOAD_CYCLES = 8
+"""What selecting one element costs, beside a load of as many rows as there are lanes (our choice, by measurement)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -169,6 +172,14 @@ def copy_windows(lowering: Lowering, source: View, target: View) -> None:
 
 def split_columns(lowering: Lowering, source: View, target: View, parts: int) -> None:
     """[rows…, parts · c] to rows · parts vectors of c columns; the target is dense."""
+    lanes = lowering.chip.lanes
+    if target.columns == 1 and source.rows * lanes < parts * SPLAT_LOAD_CYCLES and lowering.chip.mxm.transposed_load:
+        rows = source.with_leading((source.rows,)) if source.leading else replace(source, leading=(1,), strides=(0,))
+        each = target.with_leading((source.rows, parts))
+        for row in range(source.rows):
+            # Loaded as every row of a matrix, the columns of this one are its vectors once rows and columns are exchanged.
+            exchange_matrix(lowering, replace(rows.at((row,)), leading=(lanes,), strides=(0,)), each.at((row,)))
+        return
     shaped = target.with_leading((*source.leading, parts))
     low = (0,) * len(source.leading)
     boxes: list[Box] = []

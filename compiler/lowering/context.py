@@ -13,6 +13,7 @@ from xdsl.ir import Operation, SSAValue
 from compiler.dialects.graph import ConstantOp, OutputOp, ParamOp, Tensor
 from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.lowering.views import View, view_of
+from compiler.lowering.weight_room import WeightRoom
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.trip import Buffer, Flow, Role, Trip
 from compiler.weights import WeightStore
@@ -84,6 +85,10 @@ class Lowering:
     scattered: set[str] = field(default_factory=set[str])
     """Buffers that scatters write to."""
     origin: str = ""
+    room: WeightRoom = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = WeightRoom(self.chip, self.residents)
 
     def trip(self) -> Trip:
         """A new trip at the end of the program."""
@@ -185,14 +190,13 @@ class Lowering:
         inner = array.shape[-2]
         blocks = tuple(b + k for b in range(0, array.size // array.shape[-1], inner) for k in range(0, inner, depth))
         buffer = Buffer(stem, array.shape, kind, role, memory, self.chip.lanes, stripes, blocks, digest)
-        sides = mxm_sides(self.chip)
-        places = [(segment, tile) for segment in range(len(blocks)) for tile in range(buffer.tiles)]
-        for segment, tile in places:
-            side = sides[(self.next_side + tile + (segment if by_blocks else 0)) % len(sides)]
-            if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
-                buffer.sides[segment, tile] = side
-        self.next_side += buffer.tiles
         self.move_in(buffer)
+        sides: list[Side] = [s for s in mxm_sides(self.chip) if len(self.chip.slices(memory, s)) >= stripes * buffer.bytes]
+        places = [(segment, tile) for segment in range(len(blocks)) for tile in range(buffer.tiles)]
+        for segment, tile in places if sides and not buffer.sides else ():
+            side = sides[(self.next_side + tile + (segment if by_blocks else 0)) % len(sides)]
+            buffer.sides[segment, tile] = self.room.side_for(buffer, segment, side, sides) if memory == "rram" else side
+        self.next_side += buffer.tiles
         self.add(buffer)
         self.constants[key] = view_of(buffer)
         return buffer

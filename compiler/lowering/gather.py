@@ -17,6 +17,9 @@ from compiler.scheduling.trip import Buffer, Gather, Read, Write
 from isa.chip import Side
 from isa.spec import BYTES
 
+COLUMNS_AT_ONCE = 4
+"""Byte columns that one trip gathers: each needs a slice to come from and one to go to (our choice)."""
+
 
 def lower_gather(lowering: Lowering, op: GatherOp) -> None:
     """result[i…, c…] = table[index[i…], c…]: for each byte column, gathers at the row numbers that the index makes."""
@@ -32,9 +35,9 @@ def lower_gather(lowering: Lowering, op: GatherOp) -> None:
         numbers = _row_numbers(lowering, index, rows_per_entry, part, opposite(table))
         rows = _entry_rows(entry_rows, index.rows, rows_per_entry, part)
         limit = table.rows
-        for tile in range(table.tiles):
-            for byte in range(table.bytes):
-                _gather(lowering, table, numbers, rows, tile, byte, limit)
+        columns = [(tile, byte) for tile in range(table.tiles) for byte in range(table.bytes)]
+        for first in range(0, len(columns), COLUMNS_AT_ONCE):
+            _gather(lowering, table, numbers, rows, columns[first : first + COLUMNS_AT_ONCE], limit)
     if scalars:
         join_columns(lowering, entry_rows, target)
 
@@ -64,6 +67,8 @@ def _table(lowering: Lowering, op: GatherOp) -> Buffer:
     role = "param" if digest else "temporary"
     buffer = Buffer(getattr(op.table.owner, "label", "table"), shape, tensor.type, role, memory, chip.lanes, digest=digest)
     buffer.sides = {(0, tile): side for tile in range(buffer.tiles)}
+    if memory == "rram":
+        lowering.room.take_buffer(buffer)
     lowering.add(buffer)
     if digest:
         lowering.constants[key] = view_of(buffer)
@@ -115,8 +120,8 @@ def _entry_rows(target: View, count: int, rows_per_entry: int, part: int) -> Vie
     return View(target.buffer, (count,), (rows_per_entry,), target.offset + part, target.columns, target.tile)
 
 
-def _gather(lowering: Lowering, table: Buffer, numbers: View, rows: View, tile: int, byte: int, limit: int) -> None:
-    """One byte column; RRAM rows are read so far apart that no two meet in a bank."""
+def _gather(lowering: Lowering, table: Buffer, numbers: View, rows: View, columns: list[tuple[int, int]], limit: int) -> None:
+    """These (tile, byte) columns by one walk over the numbers; RRAM rows are read so far apart that no two meet in a bank."""
     rram = lowering.chip.rram
     every = rram.busy_cycles if table.memory == "rram" and rram else 1
     for run in runs([numbers, rows], lowering.flow.buffers):
@@ -124,6 +129,7 @@ def _gather(lowering: Lowering, table: Buffer, numbers: View, rows: View, tile: 
         spread = every if run.count > 1 else 1
         index = trip.value("i32", run.count, spread)
         trip.nodes.append(Read(numbers.buffer, 0, run.starts[0], run.steps[0], run.count, index))
-        found = trip.value("i8", run.count, spread)
-        trip.nodes.append(Gather(table.name, tile, byte, index, limit, run.count, spread, found))
-        trip.nodes.append(Write(rows.buffer, rows.tile + tile, run.starts[1], run.steps[1], found, run.count, spread, byte))
+        for tile, byte in columns:
+            found = trip.value("i8", run.count, spread)
+            trip.nodes.append(Gather(table.name, tile, byte, index, limit, run.count, spread, found))
+            trip.nodes.append(Write(rows.buffer, rows.tile + tile, run.starts[1], run.steps[1], found, run.count, spread, byte))

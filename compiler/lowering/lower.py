@@ -164,11 +164,12 @@ def _lower_pack(lowering: Lowering, op: PackOp) -> None:
 
 
 def _lower_broadcast(lowering: Lowering, op: BroadcastOp) -> None:
-    """Leading axes broadcast as a view; a splat column read in every tile is what a broadcast last axis is."""
-    view, to = lowering.view(op.x), tensor_of(op.result)
+    """Leading axes broadcast as a view, of windows too; a splat column read in every tile is what a broadcast last axis is."""
+    to = tensor_of(op.result)
     leading = to.shape[:-1]
-    if view.columns == (to.shape[-1] if to.shape else 1):
-        lowering.views[op.result] = view.broadcast(leading)
+    if tensor_of(op.x).shape[-1:] == to.shape[-1:]:
+        lowering.views[op.result] = lowering.window(op.x).broadcast(leading)
         return
+    view = lowering.view(op.x)
     target = lowering.result(op.result)
     copy_rows(lowering, view.broadcast(leading), target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects.graph import (
+    BroadcastOp,
     ConstantOp,
     InputOp,
     MatmulOp,
@@ -63,13 +64,15 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
 def _lies_in(value: SSAValue, chip: Chip) -> SSAValue:
     """The value whose buffer this one is, as far as it is only a view of it."""
     op = value.owner
-    while isinstance(op, (ReshapeOp, TransposeOp, SliceOp)):
+    while isinstance(op, (BroadcastOp, ReshapeOp, TransposeOp, SliceOp)):
         before, after = tensor_of(op.x).shape, tensor_of(op.results[0]).shape
         if isinstance(op, TransposeOp):
             order = op.permutation.get_values()
             keeps = not order or order[-1] == len(order) - 1
         elif isinstance(op, SliceOp):
             keeps = op.strides.get_values()[-1:] in ((1,), ())
+        elif isinstance(op, BroadcastOp):
+            keeps = before[-1:] == after[-1:]
         else:
             keeps = before[-1:] == after[-1:] or bool(after and before and _splits(before[-1], after[-1], chip))
         if not keeps:

@@ -17,6 +17,7 @@ from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Read, Scatter, Write
 from isa.chip import Side
 from isa.errors import ModelFault
+from isa.spec import BYTES
 
 
 def lower_scatter(lowering: Lowering, op: ScatterOp) -> None:
@@ -37,11 +38,14 @@ def lower_scatter(lowering: Lowering, op: ScatterOp) -> None:
     side = _side(lowering, buffer)
     index = row_index(lowering, op.index, opposite(buffer))
     rows = _on_side(lowering, op.rows, rows, opposite(buffer), side)
+    # What comes from the other side comes from as many slices at once.
+    room = len(lowering.chip.slices("sram", opposite(buffer))) - buffer.bytes
+    together = max(1, min(room, lowering.chip.streams - buffer.bytes) // BYTES["i32"])
     for part in range(per_entry):
         each = View(rows.buffer, (count,), (per_entry,), rows.offset + part, rows.columns, rows.tile)
-        for stripe in range(buffer.stripes):
-            words = _words(lowering, index, buffer, per_entry, part, stripe)
-            _scatter(lowering, buffer, each, words, stripe)
+        words = [_words(lowering, index, buffer, per_entry, part, stripe) for stripe in range(buffer.stripes)]
+        for first in range(0, buffer.stripes, together):
+            _scatter(lowering, buffer, each, dict(enumerate(words[first : first + together], first)))
 
 
 def updated_in_place(op: ScatterOp) -> str:
@@ -160,14 +164,16 @@ def _words(lowering: Lowering, index: View, buffer: Buffer, per_entry: int, part
     return target
 
 
-def _scatter(lowering: Lowering, buffer: Buffer, rows: View, words: View, stripe: int) -> None:
+def _scatter(lowering: Lowering, buffer: Buffer, rows: View, words: dict[int, View]) -> None:
+    """Rows past the words of several stripes, each of which takes those that it is told to."""
     limit = buffer.words_per_place(0)
-    kind = buffer.type
-    for run in runs([rows, words.with_leading((words.rows,))], lowering.flow.buffers):
+    numbers = [view.with_leading((view.rows,)) for view in words.values()]
+    for run in runs([rows, *numbers], lowering.flow.buffers):
         for tile in range(buffer.tiles):
             trip = lowering.trip()
-            source = trip.value(kind, run.count)
+            source = trip.value(buffer.type, run.count)
             trip.nodes.append(Read(rows.buffer, rows.tile + tile, run.starts[0], run.steps[0], run.count, source))
-            index = trip.value("i32", run.count)
-            trip.nodes.append(Read(words.buffer, 0, run.starts[1], run.steps[1], run.count, index))
-            trip.nodes.append(Scatter(buffer.name, tile, stripe, index, source, limit, run.count))
+            for (stripe, view), start, step in zip(words.items(), run.starts[1:], run.steps[1:], strict=True):
+                index = trip.value("i32", run.count)
+                trip.nodes.append(Read(view.buffer, 0, start, step, run.count, index))
+                trip.nodes.append(Scatter(buffer.name, tile, stripe, index, source, limit, run.count))

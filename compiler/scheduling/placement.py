@@ -20,6 +20,7 @@ import networkx as nx
 
 from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.device_rows import DeviceRows
+from compiler.scheduling.eviction import cheapest_eviction
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.rivals import loaded, rivals
 from compiler.scheduling.shared_memory import Residents, shared_places
@@ -91,6 +92,10 @@ class _Slice:
     def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
         self.allocations.append(_Allocation(base, words, first_trip, last_trip))
         self.used = max(self.used, base + words)
+
+    def give_back(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
+        self.allocations.remove(_Allocation(base, words, first_trip, last_trip))
+        self.used = max((a.base + a.words for a in self.allocations), default=0)
 
 
 class _BankedSlice(_Slice):
@@ -276,6 +281,7 @@ class _Placement:
         if self.rram and scheme == "naive":
             self.slices |= {u.name: _BankedSlice(self.rram) for u in chip.slices("rram")}
         self.chosen: dict[Group, tuple[str, ...]] = {}
+        self.evictions: Counter[Group] = Counter()
         self.for_loads: set[str] = set()
         """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
         that would keep a feed waiting."""
@@ -350,15 +356,17 @@ class _Placement:
 
     def run_by_freedom(self, order: list[Group]) -> Places:
         """Weights and constants in this order; then always the group that has the fewest slices left for its width (as DSATUR
-        colours graphs), of those the one with most neighbours, of those the first in the order."""
+        colours graphs), of those the one with most neighbours, of those the first in the order. A group that has none left
+        takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
         for group in (*weights, *constants):
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
-        waiting = set(order) - set(weights) - set(constants)
-        taken = {group: {u for other in self.graph.neighbors(group) for u in self.chosen.get(other, ())} for group in waiting}
+        movable = set(order) - set(weights)
+        waiting = movable - set(constants)
+        taken = {group: self.taken_near(group) for group in waiting}
         heap = [self.freedom(group, number[group], taken[group]) for group in waiting]
         heapify(heap)
         while waiting:
@@ -366,7 +374,12 @@ class _Placement:
             if group not in waiting:
                 continue
             waiting.remove(group)
-            self.place_group(group, self.flow.buffers[group[0]])
+            if not self.try_group(group, self.flow.buffers[group[0]]):
+                moved = self.make_way(group, self.flow.buffers[group[0]], movable)
+                waiting |= moved
+                for other in moved | {o for m in moved for o in self.graph.neighbors(m) if o in waiting}:
+                    taken[other] = self.taken_near(other)
+                    heappush(heap, self.freedom(other, number[other], taken[other]))
             mine = set(self.chosen[group])
             for other in self.graph.neighbors(group):
                 if other in waiting and not mine <= taken[other]:
@@ -381,11 +394,60 @@ class _Placement:
         free = max(sum(u.name not in taken for u in self.chip.slices(buffer.memory, side)) for side in sides)
         return free // (buffer.stripes * buffer.bytes), -self.graph.degree(group), number
 
+    def taken_near(self, group: Group) -> set[str]:
+        """Slices of the groups that are touched together with this one."""
+        return {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
+
+    def make_way(self, group: Group, buffer: Buffer, movable: set[Group]) -> set[Group]:
+        """Place a group that finds no slices by taking them from neighbours, the fewest there are and rather those that were
+        not moved before. Returns the neighbours, which have no place now. Raises NoRoomFault where even that does not help."""
+        width = buffer.stripes * buffer.bytes
+        words, life = buffer.words_per_place(group[1]), self.lives[group[0]]
+        stays = buffer.role in ("param", "state", "constant")
+        holders: defaultdict[str, set[Group]] = defaultdict(set)
+        for other in self.graph.neighbors(group):
+            for unit in self.chosen.get(other, ()):
+                holders[unit].add(other)
+        options: list[set[Group]] = []
+        for side in self.sides(buffer, group, set()):
+            units = [u.name for u in self.chip.slices(buffer.memory, side)]
+            units = [u for u in units if self.slices[u].find(words, *life, True, stays) is not None]
+            moved = cheapest_eviction({u: holders[u] for u in units}, width, movable, self.evictions)
+            options += [] if moved is None else [moved]
+        if not options:
+            raise self.too_large(buffer, width, words, len(holders))
+        chosen = min(options, key=lambda moved: (sum(1 + self.evictions[g] for g in moved), sorted(moved)))
+        for other in sorted(chosen):
+            self.evictions[other] += 1
+            self.release(other, self.flow.buffers[other[0]])
+        self.place_group(group, buffer)
+        return chosen
+
+    def release(self, group: Group, buffer: Buffer) -> None:
+        """Undo `take` for a group in SRAM."""
+        name, segment, tile = group
+        units, words = self.chosen.pop(group), buffer.words_per_place(segment)
+        for i, unit in enumerate(units):
+            stripe, byte = divmod(i, buffer.bytes)
+            place = self.places[name].pop((segment, stripe, tile, byte))
+            self.slices[unit].give_back(place.base, words, *self.lives[name])
+        self.words_on_side[buffer.memory, self.side_of.pop(group)] -= words * len(units)
+        if (segment, tile) in buffer.sides:
+            self.side_of[group] = buffer.sides[segment, tile]
+        self.traffic.remove(group, units)
+
     def place_group(self, group: Group, buffer: Buffer) -> None:
+        """Raises NoRoomFault."""
+        if not self.try_group(group, buffer):
+            width, words = buffer.stripes * buffer.bytes, buffer.words_per_place(group[1])
+            raise self.too_large(buffer, width, words, len(self.taken_near(group)))
+
+    def try_group(self, group: Group, buffer: Buffer) -> bool:
+        """Place a group; False where no slices are left for it."""
         name, segment, _ = group
         width = buffer.stripes * buffer.bytes
         words = buffer.words_per_place(segment)
-        forbidden = {unit for other in self.graph.neighbors(group) for unit in self.chosen.get(other, ())}
+        forbidden = self.taken_near(group)
         life = self.lives[name]
         stays = buffer.role in ("param", "state", "constant")
         for share in (False, True):
@@ -398,8 +460,8 @@ class _Placement:
                         free.append(_Choice(self.cost(group, buffer, unit.name, number, contended), number, unit.name, base))
                 if len(free) >= width:
                     self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
-                    return
-        raise self.too_large(buffer, width, words, len(forbidden))
+                    return True
+        return False
 
     def together(self, group: Group, buffer: Buffer) -> set[Group]:
         """Groups with which this one would rather share no slice."""

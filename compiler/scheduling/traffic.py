@@ -47,6 +47,13 @@ class Traffic:
 
     def add(self, group: Group, units: tuple[str, ...]) -> None:
         """The group lies in these slices now."""
+        self._count(group, units, 1)
+
+    def remove(self, group: Group, units: tuple[str, ...]) -> None:
+        """It does no longer."""
+        self._count(group, units, -1)
+
+    def _count(self, group: Group, units: tuple[str, ...], sign: int) -> None:
         for stage, cycles in self.of.get(group, {}).items():
             for unit in units:
-                self.busy[self.numbers[unit], stage] += cycles
+                self.busy[self.numbers[unit], stage] += sign * cycles
