@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 from measure.tables import Column, Row, arguments_of, mark, positive, print_json, print_table, run_or_explain
 from network_case import Arrays, Builder, Case, Entry, Limit
+from network_efficientnet import efficientnet_case
 from network_graphs import RESNETS, resnet_case
 
 from compiler.pipeline import compile_graph
@@ -24,12 +25,15 @@ from compiler.session import Compiled, performance, reference_calls, run_and_com
 from isa.chip import Chip, load_chip
 
 BUILDERS: dict[str, Builder] = {f"resnet-{depth}": resnet_case(depth) for depth in RESNETS}
+BUILDERS["efficientnet-lite0"] = efficientnet_case
 ENTRIES = (
     # Published cycles are at 900 MHz from images a second: 20.4 K, and 14.3 K and 10.7 K projected (Abts et al., ISCA 2020).
     Entry("resnet-50", "tsp", "int8", 224, Limit("cycles", 36_000, 28_000), published=44_118),
     Entry("resnet-101", "tsp", "int8", 224, Limit("cycles", 52_000, 43_000), published=62_937),
     Entry("resnet-152", "tsp", "int8", 224, Limit("cycles", 70_000, 60_000), published=84_112),
     Entry("resnet-50", "lpu-rram", "int8", 224, Limit("ideal memory", 1.15, 1.02)),
+    Entry("efficientnet-lite0", "lpu-rram", "int8", 224, Limit("cycles", 25_000, 10_000), cosine=0.98),
+    Entry("efficientnet-lite0", "lpu-rram", "f16", 224, cosine=0.9999),
 )
 
 TABLE: tuple[Column, ...] = (
