@@ -21,19 +21,21 @@ Table = NDArray[np.float64]
 LARGEST_TABLE = 1 << 22
 """Entries of a table of costs."""
 
-MOST_TILES = 8
-"""Tiles that the channels of an image are divided into at most, where they need no more."""
+MOST_TILES = 10
+"""Tiles that the channels of an image are divided into at most, where they need no more: many pay where a convolution does not
+mix channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reaching:
     """A window along a row as an image's packing sees it: `places` of the image for one output, `stride` places from one
-    output to the next, `pad` places before the first, `outputs` in all."""
+    output to the next, `pad` places before the first, `outputs` in all; each output of few channels if `grouped`."""
 
     places: int
     stride: int
     pad: int
     outputs: int
+    grouped: bool = False
 
 
 def candidates(
@@ -47,7 +49,9 @@ def candidates(
     width, channels = image[1], image[2]
     found = [plain(image, lanes)]
     origins = sorted({0, *(-r.pad for r in readers)}, reverse=True)
-    for tiles in range(1, max(MOST_TILES, 2 * -(-channels // lanes) + 1) + 1):
+    least = -(-channels // lanes)
+    most_tiles = max(MOST_TILES, 2 * least + 1) if any(w.grouped for w in (*readers, *makers)) else 2 * least + 1
+    for tiles in range(least, most_tiles + 1):
         each = -(-channels // tiles)
         if each > lanes or -(-channels // each) != tiles:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from compiler.layout.stencil import complete, limits, reach, reads_outside
 from compiler.layout.window import Window
@@ -33,13 +34,14 @@ class Kernel:
     groups: int
     channels: int
     columns: int
-    operations: int = 4
+    operations: int = 3
 
     @property
     def depthwise(self) -> bool:
         return self.groups == self.channels == self.columns
 
 
+@lru_cache(maxsize=1 << 17)
 def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -> float:
     """Cycles of all planes together; infinity where one packing does not lead to the other."""
     if kernel.depthwise and source.channels != target.channels:

@@ -49,6 +49,10 @@ def choose_packings(region: Region, chip: Chip) -> list[Packing]:
     offers = [_offers(values, region, inside, chip) for values in members]
     for number, values in enumerate(members):
         offers[number] += _host_windows(values, region, inside, offers, chip.lanes)
+    for op in region.operations:
+        if isinstance(op, graph.Conv2dOp):
+            number = region.classes[op.x]
+            offers[number] += _overlapping_as(op, offers[number], offers[region.classes[op.result]], chip.lanes)
     factors = [_boundary(number, values, inside, offers[number], machine) for number, values in enumerate(members)]
     for op in region.operations:
         if isinstance(op, graph.Conv2dOp | graph.MaxPool2dOp):
@@ -103,7 +107,8 @@ def _has_window(op: Operation | Block) -> TypeGuard[graph.Conv2dOp | graph.MaxPo
 def _reaching(op: graph.Conv2dOp | graph.MaxPool2dOp) -> Reaching:
     window = op.window
     places = (window.kernel[1] - 1) * window.dilations[1] + 1
-    return Reaching(places, window.strides[1], window.pads[1], tensor_of(op.result).shape[1])
+    grouped = isinstance(op, graph.Conv2dOp) and op.groups.value.data > 1
+    return Reaching(places, window.strides[1], window.pads[1], tensor_of(op.result).shape[1], grouped)
 
 
 def _host_windows(
@@ -130,6 +135,20 @@ def _host_windows(
                         height, window.strides[0], -window.pads[0])
             )  # fmt: skip
     return list(dict.fromkeys(found))
+
+
+def _overlapping_as(op: graph.Conv2dOp, sources: list[Packing], targets: list[Packing], lanes: int) -> list[Packing]:
+    """For a convolution of single positions packings of the image that overlap as those of its result do, so that each vector
+    of the result needs one of the image a tile."""
+    window, image = op.window, image_of(op.x)
+    if window.kernel != (1, 1) or window.strides != (1, 1) or any(window.pads) or len(sources) < 2:
+        return []
+    found = [
+        Packing(image, image[0], t.groups, t.positions, image[2], t.origin, t.pitch)
+        for t in targets
+        if t.pitch != t.positions and t.positions * image[2] <= lanes
+    ]
+    return [packing for packing in dict.fromkeys(found) if packing not in sources]
 
 
 def _boundary(number: int, values: list[SSAValue], inside: set[Operation], offer: list[Packing], machine: Machine) -> Factor:
