@@ -22,7 +22,7 @@ from compiler.dialects.graph import Tensor
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Hint, Lowering
 from compiler.lowering.copies import copy_rows
-from compiler.lowering.transposed_loads import block_places, lane_sides, next_lane_side
+from compiler.lowering.lane_maps import block_places, lane_places, next_lane_side
 from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Compute, Read, Write
 from isa.chip import Side
@@ -255,7 +255,7 @@ def _spread(lowering: Lowering, lot: _Lot, totals: Buffer, wide: ElementType, ta
         chunk, row = divmod(walk.first - lot.first, _chunk_rows(lowering))
         side = next_lane_side(lowering)
         trip = lowering.trip()
-        table, start = _lane_places(lowering, side)
+        table, start = lane_places(lowering, side)
         places = trip.value("i32", walk.count)
         trip.nodes.append(Read(table, 0, start + row, walk.step, walk.count, places))
         value = trip.value(wide, walk.count)
@@ -267,13 +267,3 @@ def _spread(lowering: Lowering, lot: _Lot, totals: Buffer, wide: ElementType, ta
             chain.anchor(moved)
             moved = chain.operation(f"{wide[0]}mov", [moved], kind)
         trip.nodes.append(Write(target.buffer, target.tile, walk.starts[0], walk.steps[0], moved, walk.count))
-
-
-def _lane_places(lowering: Lowering, side: Side) -> tuple[str, int]:
-    """The maps that put lane r into every lane, r after r: buffer and first row of those for the lane unit of a side."""
-    lanes, rows = lowering.chip.lanes, _chunk_rows(lowering)
-    maps = np.repeat(np.arange(rows, dtype=np.int32)[:, None], lanes, axis=1)
-    sides = lane_sides(lowering.chip)
-    hint = Hint(tuple(i * rows for i in range(len(sides))), tuple(sides))
-    view = lowering.constant(np.concatenate([maps] * len(sides)), "lane places", hint=hint)
-    return view.buffer, view.offset + sides.index(side) * rows

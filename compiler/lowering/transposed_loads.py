@@ -16,9 +16,10 @@ import numpy as np
 from compiler.dialects.graph import Tensor
 from compiler.lowering.context import Hint, Lowering
 from compiler.lowering.copies import copy_rows
+from compiler.lowering.lane_maps import block_places, next_lane_side
 from compiler.lowering.views import View
 from compiler.scheduling.trip import ALL_BYTES, Buffer, Compute, Load, Read, ReadBlock, Trip, Write
-from isa.chip import Chip, Side
+from isa.chip import Chip
 from isa.errors import ModelFault
 from isa.spec import BYTES
 from isa.spec import TRANSPOSE_SPAN as SPAN
@@ -117,24 +118,3 @@ def _in_order(lowering: Lowering, matrix: View, byte: int) -> View:
         zeros = lowering.constant(np.zeros(matrix.columns, np.int8), "zeros")
         copy_rows(lowering, zeros.broadcast((rest,)), replace(whole, leading=(rest,), offset=rows))
     return whole
-
-
-def block_places(lowering: Lowering, side: Side) -> tuple[str, int]:
-    """The maps that put block b in the place of every block, b after b: buffer and first row of a side's."""
-    lanes, sides = np.arange(lowering.chip.lanes), lane_sides(lowering.chip)
-    maps = (lanes[::SPAN, None] + lanes % SPAN).astype(np.int32)
-    hint = Hint(tuple(i * len(maps) for i in range(len(sides))), tuple(sides))
-    view = lowering.constant(np.concatenate([maps] * len(sides)), "places", hint=hint)
-    return view.buffer, view.offset + sides.index(side) * len(maps)
-
-
-def lane_sides(chip: Chip) -> list[Side]:
-    """Sides that have a lane unit, west first."""
-    return [s for s in ("w", "e") if f"sxm.{s}" in chip.units]
-
-
-def next_lane_side(lowering: Lowering) -> Side:
-    """The lane units take turns."""
-    sides = lane_sides(lowering.chip)
-    lowering.lane_turns += 1
-    return sides[lowering.lane_turns % len(sides)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter, erase_dead, replace
 from isa.numerics import from_domain, to_domain
-from isa.spec import ElementType
+from isa.spec import BYTES, ElementType
 
 EXACT: set[tuple[ElementType, ElementType]] = {("i8", "f16"), ("i8", "i32"), ("i8", "f32"), ("f16", "f32")}
 """Conversions that lose nothing."""
@@ -47,6 +48,8 @@ def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
     inner = op.x.owner
     if isinstance(inner, graph.BinaryOp):
         return _clip(op, inner, emit)
+    if BYTES[to] < BYTES[tensor_of(op.x).type] and isinstance(inner, (graph.ReshapeOp, graph.TransposeOp)):
+        return _moved_after(op, op.x, emit)
     if not isinstance(inner, graph.CastOp):
         return None
     source = tensor_of(inner.x).type
@@ -73,6 +76,35 @@ def _clip(op: graph.CastOp, inner: graph.BinaryOp, emit: Emitter) -> SSAValue | 
     if np.all(rounded == (limits.min if fn == "max" else limits.max)) and tensor_of(x).shape == op.tensor.shape:
         return emit.cast(x, to)
     return emit.binary(fn, emit.cast(x, to), emit.add(graph.ConstantOp(rounded)))
+
+
+def _moved_after(op: graph.CastOp | graph.UnaryOp | graph.BinaryOp, x: SSAValue, emit: Emitter) -> SSAValue:
+    """The operation on what its operand `x` is a movement of, and then that movement: a view of the operand becomes one of the
+    result, and where data has to move it is less."""
+    move = x.owner
+    assert isinstance(move, (graph.ReshapeOp, graph.TransposeOp))
+    match op:
+        case graph.CastOp():
+            value = emit.cast(move.x, op.tensor.type)
+        case graph.UnaryOp():
+            value = emit.unary(op.fn.data.value, move.x)
+        case graph.BinaryOp():
+            value = emit.binary(op.fn.data.value, *(move.x if operand is x else operand for operand in op.operands))
+    if isinstance(move, graph.TransposeOp):
+        return emit.add(graph.TransposeOp(value, move.permutation.get_values()))
+    return emit.add(graph.ReshapeOp(value, move.tensor.shape))
+
+
+def _before_moves(op: graph.UnaryOp | graph.BinaryOp, emit: Emitter) -> SSAValue | None:
+    """An operation on every element alike goes before a movement."""
+    for x in op.operands:
+        move = x.owner
+        if not isinstance(move, (graph.ReshapeOp, graph.TransposeOp)) or tensor_of(x).shape != op.tensor.shape:
+            continue
+        others = [tensor_of(other).shape for other in op.operands if other is not x]
+        if all(prod(s) == 1 and len(s) <= len(tensor_of(move.x).shape) for s in others):
+            return _moved_after(op, x, emit)
+    return None
 
 
 def _reshape(op: graph.ReshapeOp, emit: Emitter) -> SSAValue | None:
@@ -119,17 +151,20 @@ def _concat(op: graph.ConcatOp, emit: Emitter) -> SSAValue | None:
 
 
 def _matmul(op: graph.MatmulOp, emit: Emitter) -> SSAValue | None:
-    """A right operand whose last two axes were swapped is read from before the swap."""
+    """A right operand whose last axis became the one before it is read from before that; other axes may have changed too."""
     inner = op.b.owner
     if not isinstance(inner, graph.TransposeOp):
         return None
     order = list(inner.permutation.get_values())
-    rank = len(order)
-    if order != [*range(rank - 2), rank - 1, rank - 2]:
+    if len(order) < 2 or order[-2] != len(order) - 1:
         return None
-    op.operands[1] = inner.x
+    op.operands[1] = emit.add(graph.TransposeOp(inner.x, [*order[:-2], order[-1], order[-2]]))
     op.transpose_b = None if op.transpose_b else UnitAttr()
     return op.result
+
+
+def _binary(op: graph.BinaryOp, emit: Emitter) -> SSAValue | None:
+    return _elementwise(op, emit) or _before_moves(op, emit)
 
 
 def _elementwise(op: graph.BinaryOp | graph.WhereOp, emit: Emitter) -> SSAValue | None:
@@ -154,7 +189,8 @@ RULES: dict[type[Operation], Rule] = {
     graph.BroadcastOp: _identity,
     graph.ConcatOp: _concat,
     graph.MatmulOp: _matmul,
-    graph.BinaryOp: _elementwise,
+    graph.UnaryOp: _before_moves,
+    graph.BinaryOp: _binary,
     graph.WhereOp: _elementwise,
 }
 """What to use instead of an operation; its own result if it was changed in place; None if there is nothing to do."""

@@ -98,5 +98,23 @@ func.func @main() {
   %wide = graph.broadcast %c : tensor<5xi32> -> tensor<2x5xi32>
   %q = graph.binary mul %wide, %c : (tensor<2x5xi32>, tensor<5xi32>) -> tensor<2x5xi32>
   graph.output "q" %q : tensor<2x5xi32>
+
+  // What narrows, or treats every element alike, comes before a movement; a product reads its right operand from before the last
+  // axis became the one before it.
+  // CHECK: %whole = graph.input "whole"
+  // CHECK-NEXT: %[[SCALED:.*]] = graph.binary mul %whole, %scale
+  // CHECK-NEXT: %[[NARROW:.*]] = graph.cast %[[SCALED]] : tensor<3x8xf32> -> tensor<3x8xi8>
+  // CHECK-NEXT: %[[SPLIT:.*]] = graph.reshape %[[NARROW]] : tensor<3x8xi8> -> tensor<3x2x4xi8>
+  // CHECK: %[[HEADS:.*]] = graph.transpose %[[SPLIT]] [1, 0, 2]
+  // CHECK: graph.matmul %{{.*}}, %[[HEADS]] transpose_b
+  %scale = graph.constant dense<2.5> : tensor<f32>
+  %whole = graph.input "whole" : tensor<3x8xf32>
+  %split = graph.reshape %whole : tensor<3x8xf32> -> tensor<3x2x4xf32>
+  %heads = graph.transpose %split [1, 2, 0] : tensor<3x2x4xf32> -> tensor<2x4x3xf32>
+  %scaled = graph.binary mul %heads, %scale : (tensor<2x4x3xf32>, tensor<f32>) -> tensor<2x4x3xf32>
+  %narrow = graph.cast %scaled : tensor<2x4x3xf32> -> tensor<2x4x3xi8>
+  %query = graph.input "query" : tensor<2x5x4xi8>
+  %scores = graph.matmul %query, %narrow : (tensor<2x5x4xi8>, tensor<2x4x3xi8>) -> tensor<2x5x3xi32>
+  graph.output "scores" %scores : tensor<2x5x3xi32>
   func.return
 }

@@ -1,0 +1,41 @@
+"""Lane moves by `permute`: maps that walk along with the vectors, kept once for the lane unit of each side."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.lowering.context import Hint, Lowering
+from isa.chip import Chip, Side
+from isa.spec import TRANSPOSE_SPAN as SPAN
+
+
+def block_places(lowering: Lowering, side: Side) -> tuple[str, int]:
+    """The maps that put block b in the place of every block, b after b: buffer and first row of a side's."""
+    lanes = np.arange(lowering.chip.lanes)
+    return _maps(lowering, (lanes[::SPAN, None] + lanes % SPAN).astype(np.int32), "places", side)
+
+
+def lane_sides(chip: Chip) -> list[Side]:
+    """Sides that have a lane unit, west first."""
+    return [s for s in ("w", "e") if f"sxm.{s}" in chip.units]
+
+
+def next_lane_side(lowering: Lowering) -> Side:
+    """The lane units take turns."""
+    sides = lane_sides(lowering.chip)
+    lowering.lane_turns += 1
+    return sides[lowering.lane_turns % len(sides)]
+
+
+def lane_places(lowering: Lowering, side: Side) -> tuple[str, int]:
+    """The maps that put lane r into every lane, r after r: buffer and first row of a side's."""
+    lanes = lowering.chip.lanes
+    return _maps(lowering, np.repeat(np.arange(lanes, dtype=np.int32)[:, None], lanes, axis=1), "lane places", side)
+
+
+def _maps(lowering: Lowering, maps: NDArray[np.int32], name: str, side: Side) -> tuple[str, int]:
+    sides = lane_sides(lowering.chip)
+    hint = Hint(tuple(i * len(maps) for i in range(len(sides))), tuple(sides))
+    view = lowering.constant(np.concatenate([maps] * len(sides)), name, hint=hint)
+    return view.buffer, view.offset + sides.index(side) * len(maps)
