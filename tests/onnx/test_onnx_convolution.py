@@ -10,6 +10,7 @@ import onnx
 import onnx_models as models
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from compiler.declare import Reading, declare_source
 from compiler.dialects import graph
@@ -148,3 +149,46 @@ def test_qlinear_conv_with_zero_points_agrees_with_onnxruntime(kind: str, tmp_pa
     (want,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})
     assert np.abs(found.astype(int) - want.astype(int)).max() <= 1
     assert (found == want).mean() > 0.95
+
+
+def mobile_block(path: Path) -> np.ndarray:
+    """A layer, then expand, filter each channel, project, add; padding as TensorFlow's. One channel has a bias but next to no
+    weight. Saves the model and gives samples."""
+    rng = np.random.default_rng(4)
+    shapes = {
+        "stem": (3, 3, 1, 1), "expand": (12, 3, 1, 1), "depth": (12, 1, 3, 3), "project": (3, 12, 1, 1), "down": (3, 1, 3, 3),
+    }  # fmt: skip
+    w = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    w["depth"][5] *= 1e-12
+    b = {name: rng.standard_normal(len(array)) for name, array in w.items()}
+    nodes = [
+        helper.make_node("Conv", ["x", "stem", "stem.b"], ["i"]),
+        helper.make_node("Conv", ["i", "expand", "expand.b"], ["e"]),
+        helper.make_node("Clip", ["e", "zero", "six"], ["ec"]),
+        helper.make_node("Conv", ["ec", "depth", "depth.b"], ["d"], group=12, pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["d", "zero", "six"], ["dc"]),
+        helper.make_node("Conv", ["dc", "project", "project.b"], ["p"]),
+        helper.make_node("Add", ["p", "i"], ["s"]),
+        helper.make_node("Conv", ["s", "down", "down.b"], ["y"], group=3, strides=[2, 2], auto_pad="SAME_UPPER"),
+    ]
+    known = {"zero": np.float32(0), "six": np.float32(6)}
+    known |= {name: array.astype(np.float32) for name, array in w.items()}
+    known |= {f"{name}.b": array.astype(np.float32) for name, array in b.items()}
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 3, 10, 14]), ("y", [1, 3, 5, 7]))]
+    initial = [numpy_helper.from_array(np.asarray(array), name) for name, array in known.items()]
+    built = helper.make_graph(nodes, "block", values[:1], values[1:], initial)
+    onnx.save(helper.make_model(built, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    return rng.standard_normal((4, 3, 10, 14)).astype(np.float32)
+
+
+def test_a_block_of_a_mobile_network_in_int8(tmp_path: Path) -> None:
+    """The scale of each quantisation is in what comes before it, whatever the bias; the numbers are near those in f32."""
+    path = tmp_path / "block.onnx"
+    x = mobile_block(path)
+    compiled = compile_source(path, LPU, Reading("int8", samples={"x": x}, calibration="minmax"))
+    quantised = [op for op in main_block(compiled.declared).ops if isinstance(op, graph.QuantizeOp)]
+    assert len(quantised) == 1, "that of the input"
+    (result,) = run_and_compare(compiled, [{"x": x[:1]}], ["fast", "reference"])
+    (want,) = onnxruntime.InferenceSession(str(path)).run(None, {"x": x[:1]})
+    found = result.outputs["y"].astype(np.float64)
+    assert (found * want).sum() / np.sqrt((found**2).sum() * (want**2).sum()) > 0.995

@@ -16,7 +16,10 @@ import onnx
 import onnxruntime
 import pytest
 
+from compiler.declare import Reading, declare_source
+from compiler.reference import evaluate
 from compiler.session import Session
+from isa.chip import load_chip
 from isa.errors import DataFault
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -92,6 +95,22 @@ def test_a_torch_file_that_asks_for_more_is_refused(tmp_path: Path) -> None:
     legacy_file(tmp_path / "w.pth", evil=True)
     with pytest.raises(pickle.UnpicklingError, match=r"os\.system"):
         module("photo/weights.py").read_weights(tmp_path / "w.pth")
+
+
+def test_int8_of_the_photo_classifier_says_what_f32_says() -> None:
+    """The real weights and photos, where the sample has fetched them; none of the photos is in the calibration."""
+    sample = module("photo/files.py")
+    if not sample.fetched():
+        pytest.skip("samples/photo has not been run here")
+    assert not set(sample.SHOWN) & set(sample.CALIBRATION)
+    chip, path = load_chip("lpu-rram"), sample.model_file()
+    declared = declare_source(path, chip, Reading("int8", samples=sample.samples(), calibration="minmax"))
+    for photo in sample.photos():
+        image = {"image": sample.pixels(photo)}
+        found = evaluate(declared.module, image, declared.weights, chip).outputs["logits"][0]
+        (want,) = onnxruntime.InferenceSession(str(path)).run(None, image)[0]
+        assert found.argmax() == want.argmax()
+        assert found @ want / np.linalg.norm(found) / np.linalg.norm(want) >= 0.98
 
 
 def test_a_fetched_file_is_checked(tmp_path: Path) -> None:
