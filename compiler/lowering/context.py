@@ -52,6 +52,8 @@ class Hint:
     segment_sides: tuple[Side, ...] = ()
     stripes: int = 1
     inside: Inside | None = None
+    twice: bool = False
+    """Whether a copy beside it would help, so that two planes may read one segment at once."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,8 @@ class Lowering:
     """What scatters have worked out from them: see `compiler.lowering.scatter`."""
     lane_turns: int = 0
     """How often the lane units were asked to take turns."""
+    copies: dict[str, str] = field(default_factory=dict[str, str])
+    """Buffers whose rows are written a second time into another one, by the same trips."""
     scattered: set[str] = field(default_factory=set[str])
     """Buffers that scatters write to."""
     origin: str = ""
@@ -142,6 +146,12 @@ class Lowering:
             buffer = self.buffer("t", tensor, "temporary", hint)
         self.views[value] = view_of(buffer)
         return self.views[value]
+
+    def copy_beside(self, value: SSAValue, view: View) -> None:
+        """A second buffer for a value that is wanted twice; who writes `view`, all of one buffer, writes both."""
+        hint, buffer = self.hints.get(value), self.flow.buffers[view.buffer]
+        if hint and hint.twice and buffer.role == "temporary" and view == view_of(buffer):
+            self.copies[buffer.name] = self.buffer("t", tensor_of(value), "temporary", hint).name
 
     def made(self, value: SSAValue) -> bool:
         """Whether the value has been lowered, if only as windows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects.graph import (
@@ -45,7 +47,7 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         inside = _inside(op, groups[op], chip) if op in groups else None
         if inside:
             hints.setdefault(op.results[0], Hint(inside=inside))
-    hints |= _stencil_hints(block, chip)
+    hints |= _stencil_hints(block, chip, segmented)
     for op in matmuls:
         spread = plan(op, chip)
         borders = spread.row_borders(_rows(op.result))
@@ -120,8 +122,9 @@ def _only_user(value: SSAValue) -> Operation | None:
     return users[0] if len(users) == 1 else None
 
 
-def _stencil_hints(block: Block, chip: Chip) -> dict[SSAValue, Hint]:
-    """Packed images in the shares of the planes that write them: results, what follows from them, and constants like them."""
+def _stencil_hints(block: Block, chip: Chip, copies: bool) -> dict[SSAValue, Hint]:
+    """Packed images in the shares of the planes that write them: results, what follows from them, and constants like them; with
+    `copies` twice where planes read each other's shares."""
     shares: dict[tuple[int, ...], Hint] = {}
     hints: dict[SSAValue, Hint] = {}
     given: set[SSAValue] = set()
@@ -139,8 +142,14 @@ def _stencil_hints(block: Block, chip: Chip) -> dict[SSAValue, Hint]:
             if alike is None and value in given:
                 alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), _segments(value, chip))
             if alike is not None:
-                hints[value] = alike
+                hints[value] = replace(alike, twice=copies and len(alike.segments) > 1 and _read_across(value, chip))
     return hints
+
+
+def _read_across(value: SSAValue, chip: Chip) -> bool:
+    """Whether a stencil has several planes read the same rows of an image: for several taps, or for tiles on both sides."""
+    stencils = [use.operation for use in value.uses if isinstance(use.operation, StencilOp)]
+    return any(not stencil_plan(s, chip).near or len({b.offset for b in s.block_list}) > 1 for s in stencils)
 
 
 def _rows(value: SSAValue) -> int:

@@ -68,6 +68,7 @@ def lower_stencil(lowering: Lowering, op: StencilOp, cluster: Cluster) -> None:
         result = body.views[0]
     else:
         result = lowering.result(op.result)
+    lowering.copy_beside(cluster.result if cluster.operations else op.result, result)
     _Stencil(lowering, op, plan, source, result, body).run()
 
 
@@ -230,8 +231,9 @@ class _Stencil:
     def apart(self, heads: Sequence[Burst]) -> bool:
         """Whether the bursts read and write different segments of everything but constants."""
         buffers = self.lowering.flow.buffers
-        near = [(self.source, [b.walk.source for b in heads]), *((v, [b.walk.target for b in heads]) for v in self.dense())]
-        return all(len({buffers[v.buffer].segment_of(v.offset + row) for row in rows}) == len(heads) for v, rows in near)
+        read = {(self.source_of(b), buffers[self.source.buffer].segment_of(self.source.offset + b.walk.source)) for b in heads}
+        near = [(v, {buffers[v.buffer].segment_of(v.offset + b.walk.target) for b in heads}) for v in self.dense()]
+        return all(len(segments) == len(heads) for segments in (read, *(segments for _, segments in near)))
 
     def feed(self, trip: Trip, number: int, burst: Burst) -> int:
         """Add the feed of a burst to a trip; its result, -1 for none."""
@@ -239,10 +241,18 @@ class _Stencil:
         walk = burst.walk
         source = trip.value("i8" if self.plan.mode == "i8" else "f16", walk.count)
         tile, row = self.source.tile + self.blocks[number].source, self.source.offset + walk.source
-        trip.nodes.append(Read(self.source.buffer, tile, row, walk.source_step, walk.count, source))
+        trip.nodes.append(Read(self.source_of(burst), tile, row, walk.source_step, walk.count, source))
         result = trip.value("i32" if self.plan.mode == "i8" else "f32", walk.count) if burst.last else -1
         trip.nodes.append(Feed(burst.plane, source, self.plan.mode, depth, first, walk.entry, burst.fresh, walk.count, result))
         return result
+
+    def source_of(self, burst: Burst) -> str:
+        """The buffer that a plane reads: where the image lies twice, a copy for each side if the sides read the same rows, else
+        for each plane of a side."""
+        name, side = self.source.buffer, self.side_of(burst.plane)
+        planes = [i for i, plane in enumerate(self.lowering.chip.planes) if plane.side == side]
+        number = planes.index(burst.plane) if self.plan.near else self.plan.sides.index(side)
+        return self.lowering.copies.get(name, name) if number % 2 else name
 
     def finish(self, group: Sequence[Burst], number: int) -> None:
         """The last feeds of some planes, and what follows their sums."""
@@ -261,6 +271,9 @@ class _Stencil:
                 starts[i], steps[i] = self.plan.sides.index(self.side_of(burst.plane)), 0
             chain.anchor(result)
             self.body.emit(trip, chain, {self.op.result: result}, tile, starts, steps)
+        written = [node for node in trip.nodes if isinstance(node, Write)]
+        copies = self.lowering.copies
+        trip.nodes += [replace(node, buffer=copies[node.buffer]) for node in written if node.buffer in copies]
 
     def side_of(self, plane: int) -> Side:
         side = self.lowering.chip.planes[plane].side

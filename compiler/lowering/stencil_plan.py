@@ -9,6 +9,9 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import mxm_sides, weight_rows_per_cycle
 from isa.chip import Chip, Side
 
+MOST_TURNS = 2
+"""Turns beyond what accumulators ask for: with two the next stencil begins while this one is under way, more cost loads."""
+
 Share = tuple[int, int]
 """First row and end of consecutive rows of the result."""
 
@@ -57,7 +60,8 @@ def stencil_plan(op: StencilOp, chip: Chip) -> StencilPlan:
     least = -(-total // (count * chip.mxm.accumulators))
     if len(planes) > 1 and tiles > 1 and by_tiles < by_rows:
         return _tiles_over_sides(mode, planes, total, tiles, -(-total * len(planes) // (count * chip.mxm.accumulators)))
-    return _rows_over_sides(mode, planes, total, tiles, least)
+    turns = max(least, min(MOST_TURNS, total // (count * load)), 1)
+    return _rows_over_sides(mode, planes, total, tiles, turns)
 
 
 def _rows_over_sides(mode: str, planes: dict[Side, list[int]], total: int, tiles: int, turns: int) -> StencilPlan:

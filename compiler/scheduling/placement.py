@@ -22,7 +22,7 @@ from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.eviction import cheapest_eviction
 from compiler.scheduling.placed import Place, Places
-from compiler.scheduling.rivals import loaded, rivals
+from compiler.scheduling.rivals import loaded, rivals, written_together
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
@@ -275,7 +275,7 @@ class _Placement:
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
         self.lives = _lives(flow)
         self.graph = _interference(flow)
-        self.rivals = rivals(flow)
+        self.rivals, self.written_together = rivals(flow), written_together(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         if self.rram and scheme == "naive":
@@ -485,6 +485,9 @@ class _Placement:
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
+        tied = next((other for other in self.written_together.get(group, ()) if other in self.chosen), None)
+        if tied is not None:
+            return [self.side_of[tied]]
         if group in self.side_of:
             # Of several segments the sides are wishes: work spreads over both. Of a single one it is a need.
             fixed = self.side_of[group]

@@ -32,6 +32,20 @@ def rivals(flow: Flow) -> dict[Group, set[Group]]:
     return found
 
 
+def written_together(flow: Flow) -> dict[Group, set[Group]]:
+    """Groups that one value is written to: it runs one way, so they lie on one side."""
+    together: defaultdict[Group, set[Group]] = defaultdict(set)
+    for trip in flow.trips:
+        written: defaultdict[int, set[Group]] = defaultdict(set)
+        for node in trip.nodes:
+            if isinstance(node, Write):
+                written[node.source].update(touched(node, flow.buffers))
+        for groups in written.values():
+            for group in groups if len(groups) > 1 else ():
+                together[group] |= groups - {group}
+    return together
+
+
 def loaded(buffer: Buffer) -> bool:
     """Whether loads of weights read it."""
     return buffer.stripes > 1 or buffer.memory == "rram"

@@ -22,7 +22,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.layout.window import Window
 from compiler.pipeline import DEFAULT_PIPELINE, compile_graph, run_pipeline
 from compiler.reference import spatial
-from compiler.scheduling.trip import Feed, Read
+from compiler.scheduling.trip import Feed, Read, Write
 from compiler.session import Compiled, run_and_compare
 from compiler.weights import WeightStore
 from isa.chip import Chip, load_chip
@@ -166,6 +166,9 @@ def test_planes_of_a_side_share_the_constants_of_an_epilogue() -> None:
     for trip in ends:
         read = [n.buffer for n in trip.nodes if isinstance(n, Read) and flow.buffers[n.buffer].type == "f32"]
         assert len(read) == 1
+    # What the second convolution reads lies twice, for its taps make planes read each other's rows.
+    writes = [[(n.source, n.row) for n in t.nodes if isinstance(n, Write)] for t in flow.trips]
+    assert any(len(set(trip)) < len(trip) for trip in writes)
     program = compile_graph(module.clone(), weights, target)
     x = rng.integers(-128, 128, (20, 20, 64)).astype(np.int8)
     run_and_compare(Compiled(program, module, weights, 0.0), [{"x": x}], ["fast"])
