@@ -18,6 +18,7 @@ import numpy as np
 from measure.tables import Column, Row, arguments_of, mark, positive, print_json, print_table, run_or_explain
 from network_case import Arrays, Builder, Case, Entry, Limit
 from network_efficientnet import efficientnet_case
+from network_encoders import bert_case, minilm_case
 from network_graphs import RESNETS, resnet_case
 
 from compiler.pipeline import compile_graph
@@ -25,6 +26,7 @@ from compiler.session import Compiled, performance, reference_calls, run_and_com
 from isa.chip import Chip, load_chip
 
 BUILDERS: dict[str, Builder] = {f"resnet-{depth}": resnet_case(depth) for depth in RESNETS}
+BUILDERS |= {"bert-base": bert_case(), "minilm": minilm_case}
 BUILDERS["efficientnet-lite0"] = efficientnet_case
 ENTRIES = (
     # Published cycles are at 900 MHz from images a second: 20.4 K, and 14.3 K and 10.7 K projected (Abts et al., ISCA 2020).
@@ -34,6 +36,13 @@ ENTRIES = (
     Entry("resnet-50", "lpu-rram", "int8", 224, Limit("ideal memory", 1.15, 1.02)),
     Entry("efficientnet-lite0", "lpu-rram", "int8", 224, Limit("cycles", 25_000, 10_000), cosine=0.98),
     Entry("efficientnet-lite0", "lpu-rram", "f16", 224, cosine=0.9999),
+    # The encoder alone, 128 tokens (Groq, cited in Abts et al., ISCA 2022).
+    Entry("bert-base", "tsp", "int8", 128, Limit("cycles", 90_000, 50_000), published=117_000),
+    Entry("bert-base", "lpu-rram", "int8", 128, Limit("ideal memory", 1.15, 1.02)),
+    Entry("minilm", "lpu-rram", "f16", 16, Limit("bound", 1.6, 1.2), cosine=0.9995),
+    Entry("minilm", "lpu-rram", "f16", 128, Limit("bound", 1.6, 1.2), cosine=0.9995),
+    Entry("minilm", "lpu-rram", "i8f16", 16, Limit("bound", 1.6, 1.2), cosine=0.999),
+    Entry("minilm", "lpu-rram", "i8f16", 128, Limit("bound", 1.6, 1.2), cosine=0.999),
 )
 
 TABLE: tuple[Column, ...] = (
