@@ -46,6 +46,7 @@ from compiler.dialects.graph_moves import (
     ReshapeOp,
     ScatterOp,
     SliceOp,
+    TakeOp,
     TransposeOp,
 )
 from compiler.dialects.graph_shapes import Tensor
@@ -59,7 +60,7 @@ Graph = Dialect(
         InputOp, OutputOp, ParamOp, StateOp, UpdateOp, ConstantOp,
         UnaryOp, BinaryOp, WhereOp, CastOp, QuantizeOp, DequantizeOp, RequantizeOp,
         ReduceOp, MatmulOp, Conv2dOp, MaxPool2dOp, PackOp, StencilOp, SoftmaxOp, LayerNormOp, RmsNormOp,
-        ReshapeOp, TransposeOp, SliceOp, ConcatOp, PadOp, GatherOp, ScatterOp, InsertOp, BroadcastOp,
+        ReshapeOp, TransposeOp, SliceOp, TakeOp, ConcatOp, PadOp, GatherOp, ScatterOp, InsertOp, BroadcastOp,
     ],
     [UnaryAttr, BinaryAttr, ReduceAttr, PrecisionAttr],
 )  # fmt: skip
@@ -103,6 +104,7 @@ __all__ = [
     "SoftmaxOp",
     "StateOp",
     "StencilOp",
+    "TakeOp",
     "Tensor",
     "TransposeOp",
     "UnaryAttr",

@@ -105,6 +105,25 @@ class SliceOp(GraphOp):
 
 
 @irdl_op_definition
+class TakeOp(GraphOp):
+    """Columns of the last axis, in any order and any number of times:
+    `%r = graph.take %x [1, 0, 3, 2] : tensor<8x4xf32> -> tensor<8x4xf32>`."""
+
+    name = "graph.take"
+    x = operand_def(TensorType)
+    columns = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$x $columns attr-dict `:` type($x) `->` type($result)"
+
+    def __init__(self, x: SSAValue, columns: Sequence[int], *, location: LocationAttr | None = None):
+        self.construct(lambda: shapes.take(tensor_of(x), columns), [x], {"columns": indices(columns)}, location)
+
+    def inferred(self) -> Tensor:
+        return shapes.take(tensor_of(self.x), self.columns.get_values())
+
+
+@irdl_op_definition
 class ConcatOp(GraphOp):
     """One after the other along an axis:
     `%r = graph.concat %a, %b axis 1 : (tensor<4x2xi8>, tensor<4x3xi8>) -> tensor<4x5xi8>`."""

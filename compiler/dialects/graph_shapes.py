@@ -167,6 +167,15 @@ def slice_of(x: Tensor, offsets: Sequence[int], sizes: Sequence[int], strides: S
     return Tensor(x.type, tuple(sizes))
 
 
+def take(x: Tensor, columns: Sequence[int]) -> Tensor:
+    if not x.shape or not columns:
+        raise ModelFault(f"take: {x} needs a last axis, and at least one column of it")
+    outside = [c for c in columns if not 0 <= c < x.shape[-1]]
+    if outside:
+        raise ModelFault(f"take: column {outside[0]} is none of the {x.shape[-1]} of {x}")
+    return Tensor(x.type, (*x.shape[:-1], len(columns)))
+
+
 def concat(parts: Sequence[Tensor], axis: int) -> Tensor:
     if not parts:
         raise ModelFault("concat: nothing to put together")

@@ -98,11 +98,23 @@ def read(e: Emitter, x: TensorValue, indices: tuple[Index, ...]) -> TensorValue:
             raise ModelFault("a tensor index looks up whole rows: nothing but ':' may follow it", hint="slice the result")
         _spread(x.shape, indices)
         return e.emit(graph.GatherOp, x.ssa, _rows(e, x, indices[0]).ssa)
+    if indices and _is_list(indices[-1]):
+        return _columns(e, x, indices)
     block = block_of(x.shape, indices)
     part = x
     if block.sizes != x.shape:
         part = e.emit(graph.SliceOp, x.ssa, block.offsets, block.sizes, block.strides)
     return e.reshape(part, block.shape)
+
+
+def _columns(e: Emitter, x: TensorValue, indices: tuple[Index, ...]) -> TensorValue:
+    """`x[..., [1, 0]]`: columns of the last axis by a list."""
+    full = _spread(x.shape, indices)
+    if len(full) < len(x.shape) or any(index != FULL for index in full[:-1]):
+        raise ModelFault("a list of columns is the last index, and only ':' goes before it", hint="slice the result")
+    last = full[-1]
+    inside = () if isinstance(last, (Span, Rest)) else items(last)
+    return e.emit(graph.TakeOp, x.ssa, [_along(len(full) - 1, column, x.shape[-1])[0] for column in inside])
 
 
 def _is_list(index: Index) -> bool:

@@ -14,11 +14,12 @@ from math import gcd
 import numpy as np
 from xdsl.ir import SSAValue
 
-from compiler.dialects.graph import ConcatOp, InsertOp, PadOp, ReshapeOp, SliceOp
+from compiler.dialects.graph import ConcatOp, InsertOp, PadOp, ReshapeOp, SliceOp, TakeOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.exchange import exchange_matrix
+from compiler.lowering.lane_permutes import keeps_vectors, permute_rows
 from compiler.lowering.selection import Piece, select_lanes
 from compiler.lowering.views import View
 from isa.layout import NUMPY_TYPES
@@ -70,6 +71,15 @@ def lower_slice(lowering: Lowering, op: SliceOp) -> None:
         return
     target = lowering.result(op.result)
     fill_boxes(lowering, target, [Box((0,) * rank, rows.leading, 0, count, rows, first, step)])
+
+
+def lower_take(lowering: Lowering, op: TakeOp) -> None:
+    view, target = lowering.view(op.x), lowering.result(op.result)
+    columns = tuple(op.columns.get_values())
+    if keeps_vectors(columns, view.columns, lowering.chip):
+        permute_rows(lowering, view, target, columns)
+        return
+    select_lanes(lowering, target, [Piece(view, 0, 1, 0, len(columns), columns if view.columns > 1 else ())])
 
 
 def lower_concat(lowering: Lowering, op: ConcatOp) -> None:

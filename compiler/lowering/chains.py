@@ -36,6 +36,11 @@ class Chain:
         """Bring in a value that another unit makes (or memory gives)."""
         self.parts.append(_Part({value: 0}))
 
+    def anchor_after(self, value: int, earlier: int, cycles: int) -> None:
+        """Bring in a value that comes the same way so many cycles after another."""
+        part = next(p for p in self.parts if earlier in p.values)
+        part.values[value] = part.values[earlier] + cycles
+
     def read(self, buffer: str, kind: ElementType, tile: int, row: int, row_step: int) -> int:
         """Rows from memory. A slice has one read port, so rows are read once a trip and delayed for later uses."""
         key = (buffer, tile, row, row_step)

@@ -9,15 +9,17 @@ from typing import cast
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, UnaryOp, WhereOp
+from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, TakeOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, Parts, describe
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.fusion import Cluster
+from compiler.lowering.lane_permutes import permuted
 from compiler.lowering.lane_tree import FUNCTIONS, folded
 from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Trip, Write
+from isa.chip import Side
 from isa.program import Immediate
 from isa.spec import BYTES, ElementType
 
@@ -167,9 +169,10 @@ class ClusterBody:
         starts: Sequence[int],
         steps: Sequence[int],
         into: View | None = None,
+        side: Side = "w",
     ) -> None:
-        """The chain for one tile and run; `known` has values that are on streams already. Ends with the write to the result's
-        view, or into a window."""
+        """The chain for one tile and run; `known` has values that are on streams already, coming from a plane of `side` if from
+        any. Ends with the write to the result's view, or into a window."""
         values = dict(known)
         members = self.cluster.members
 
@@ -199,6 +202,11 @@ class ClusterBody:
             if op.results[0] in values or (isinstance(op, CastOp) and self.folds_into_users(op)):
                 continue
             if op in self.products.values():
+                continue
+            if isinstance(op, TakeOp):
+                taken = permuted(self.lowering, trip, values[op.x], op.columns.get_values(), tile, side)
+                chain.anchor_after(taken, values[op.x], self.lowering.chip.timing["sxm.permute"].latency)
+                values[op.result] = taken
                 continue
             kind, covered = self.result_type(op)
             product = self.products.get(op)

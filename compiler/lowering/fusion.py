@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from xdsl.ir import Block, Operation, SSAValue
 
@@ -17,11 +18,13 @@ from compiler.dialects.graph import (
     ScatterOp,
     SliceOp,
     StencilOp,
+    TakeOp,
     TransposeOp,
     UnaryOp,
     WhereOp,
 )
 from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.lane_permutes import keeps_vectors
 from isa.chip import Chip
 from isa.spec import BYTES
 
@@ -120,6 +123,9 @@ def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limi
         assigned.update((op, cluster) for op in joining.operations)
 
 
+FEW_ROWS = 4
+"""No more than the cycles that an operation of the vector unit takes."""
+
 MAX_FOLDS = 2
 """Folds of one value: each takes a way to the lane unit and back."""
 
@@ -149,7 +155,13 @@ def _products(block: Block) -> dict[Operation, int]:
 
 
 def _grow(
-    root: Operation, assigned: dict[Operation, Cluster], chip: Chip, limit: int, products: dict[Operation, int]
+    root: Operation,
+    assigned: dict[Operation, Cluster],
+    chip: Chip,
+    limit: int,
+    products: dict[Operation, int],
+    *,
+    takes: bool = True,
 ) -> Cluster:
     cluster = Cluster([root], root=root)
     shape = tensor_of(root.results[0]).shape
@@ -167,6 +179,14 @@ def _grow(
                 continue
             if isinstance(maker, MatmulOp | StencilOp) and cluster.matmul is None:
                 cluster.matmul = maker
+            elif (
+                isinstance(maker, TakeOp)
+                and takes
+                and _taken_on_the_way(maker, chip)
+                and cluster.matmul in (None, maker.x.owner)
+            ):
+                cluster.operations.append(maker)
+                pending.append(maker)
             elif isinstance(maker, ELEMENTWISE) and len(cluster.operations) < limit:
                 if tensor_of(operand).type == "i8" and products[maker] not in (-1, products[root]):
                     # Bytes from another product are that one's result: what it has before would be wider.
@@ -179,6 +199,9 @@ def _grow(
         made = _makers(op, cluster)
         if any(_computed(o) and o.owner not in made and o.owner is not cluster.matmul for m in made for o in m.operands):
             cluster.operations = [other for other in cluster.operations if other not in made]
+    if any(isinstance(op, TakeOp) and op.x.owner is not cluster.matmul for op in cluster.operations):
+        # The product cannot come along, so what is taken of it is in memory: begin again without.
+        return _grow(root, assigned, chip, limit, products, takes=False)
     return cluster
 
 
@@ -204,6 +227,11 @@ def _makers(op: Operation, cluster: Cluster) -> set[Operation]:
     return found
 
 
+def _taken_on_the_way(op: TakeOp, chip: Chip) -> bool:
+    """Whether a lane unit takes these columns of a product on its way to the vector unit."""
+    return isinstance(op.x.owner, MatmulOp) and keeps_vectors(op.columns.get_values(), tensor_of(op.x).shape[-1], chip)
+
+
 def _overwritten(maker: Operation, root: Operation) -> bool:
     """Whether what the maker reads may be replaced in place before the root, where it would be read then."""
     values = list(maker.operands)
@@ -221,11 +249,13 @@ def _overwritten(maker: Operation, root: Operation) -> bool:
 def _byte_streams(cluster: Cluster) -> int:
     """Byte streams that the operands from memory and the intermediate values need at the VXM at once.
 
-    Casts mostly happen on the way into or out of another operation, and need none of their own.
+    Casts mostly happen on the way into or out of another operation, and need none of their own. Of a few rows a value has
+    passed when the next operation shows its result.
     """
     outside: set[SSAValue] = set()
     for op in cluster.operations:
         outside.update(o for o in op.operands if o.owner not in cluster.members and not isinstance(o.owner, ConstantOp))
     operands = sum(BYTES[tensor_of(o).type] for o in outside)
-    computed = [op for op in cluster.operations if not isinstance(op, CastOp)]
+    few = prod(tensor_of(cluster.operations[0].results[0]).shape[:-1]) <= FEW_ROWS
+    computed = [op for op in cluster.operations if not isinstance(op, CastOp) and not few]
     return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in computed) // 2

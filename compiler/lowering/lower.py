@@ -15,7 +15,6 @@ from compiler.dialects.graph import (
     GatherOp,
     InputOp,
     InsertOp,
-    MatmulOp,
     OutputOp,
     PackOp,
     PadOp,
@@ -26,16 +25,17 @@ from compiler.dialects.graph import (
     SliceOp,
     StateOp,
     StencilOp,
+    TakeOp,
     TransposeOp,
     UpdateOp,
 )
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
-from compiler.lowering.boxes import copy_windows, lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice
+from compiler.lowering.boxes import copy_windows, lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice, lower_take
 from compiler.lowering.context import Lowering, describe
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import lower_cluster
-from compiler.lowering.fusion import ELEMENTWISE, Cluster, clusters
+from compiler.lowering.fusion import Cluster, clusters
 from compiler.lowering.gather import lower_gather
 from compiler.lowering.lane_tree import join_parts
 from compiler.lowering.matmul import lower_matmul
@@ -68,7 +68,7 @@ def lower_graph(
         try:
             if isinstance(op, UpdateOp):
                 ending.append(op)
-            elif isinstance(op, (MatmulOp, StencilOp, *ELEMENTWISE)):
+            elif op in groups:
                 _lower_clustered(lowering, op, groups[op])
             else:
                 _lower_single(lowering, op)
@@ -135,6 +135,7 @@ _SINGLE: dict[type[Operation], Callable[..., None]] = {
     ReshapeOp: lower_reshape,
     TransposeOp: lower_transpose,
     SliceOp: lower_slice,
+    TakeOp: lower_take,
     ConcatOp: lower_concat,
     PadOp: lower_pad,
     InsertOp: lower_insert,

@@ -307,7 +307,8 @@ class MatmulJobs:
             return
         chain = Chain(trip, self.lowering.chip, chunk.count)
         chain.anchor(result)
-        self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into)
+        side = self.lowering.chip.planes[plane].side or "w"
+        self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side)
 
 
 def shifted(trip: Trip, unit: str, value: int, by: int) -> int:

@@ -115,10 +115,12 @@ def _side(lowering: Lowering, buffer: Buffer) -> Side:
 
 
 def _on_side(lowering: Lowering, value: SSAValue, rows: View, side: Side, other: Side) -> View:
-    """The rows on the other side of the VXM than the target, so that they and the index pass all its slices the same way."""
+    """The rows on the other side of the VXM than the target, so that they and the index pass all its slices the same way: those
+    that others read too as a copy, which leaves them free to lie elsewhere."""
     buffer = lowering.flow.buffers[rows.buffer]
     groups = [(segment, tile) for segment in range(len(buffer.segments)) for tile in range(buffer.tiles)]
-    if buffer.role == "temporary" and all(buffer.sides.get(group, side) == side for group in groups):
+    alone = len(list(value.uses)) == 1
+    if alone and buffer.role == "temporary" and all(buffer.sides.get(group, side) == side for group in groups):
         buffer.sides |= {group: side for group in groups}
         return rows
     apart = lowering.temporary(tensor_of(value).type, rows.shape)

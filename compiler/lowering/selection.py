@@ -25,6 +25,8 @@ class Piece:
     step: int
     first: int
     count: int
+    columns: tuple[int, ...] = ()
+    """The columns one by one, where they follow no step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ def _windows(piece: Piece, tile: int, lanes: int, splat: bool) -> list[_Window]:
     windows: list[_Window] = []
     groups: dict[int, list[tuple[int, int]]] = {}
     for column in range(first, end):
-        from_column = 0 if piece.source.columns == 1 else piece.column + (column - piece.first) * piece.step
+        if piece.columns:
+            from_column = piece.columns[column - piece.first]
+        else:
+            from_column = 0 if piece.source.columns == 1 else piece.column + (column - piece.first) * piece.step
         groups.setdefault(from_column // lanes, []).append((from_column % lanes, column - tile * lanes))
     for source_tile, moves in groups.items():
         lane = min(m[0] for m in moves)

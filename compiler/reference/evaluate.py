@@ -71,6 +71,7 @@ RULES: dict[type[Operation], Rule] = {
     graph.ReshapeOp: lambda op, x, chip: x[0].reshape(op.tensor.shape),
     graph.TransposeOp: lambda op, x, chip: x[0].transpose(op.permutation.get_values()),
     graph.SliceOp: _slice,
+    graph.TakeOp: lambda op, x, chip: x[0][..., list(op.columns.get_values())],
     graph.ConcatOp: lambda op, x, chip: np.concatenate(x, axis=op.axis.value.data),
     graph.PadOp: _pad,
     graph.GatherOp: lambda op, x, chip: moves.gather(x[0], x[1]),

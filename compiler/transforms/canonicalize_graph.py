@@ -142,6 +142,22 @@ def _slice(op: graph.SliceOp, emit: Emitter) -> SSAValue | None:
     return emit.add(graph.SliceOp(inner.x, offsets, op.sizes.get_values(), strides))
 
 
+def _take(op: graph.TakeOp, emit: Emitter) -> SSAValue | None:
+    """Columns of what is computed element by element are computed of columns: of one tensor, the others being known or alike in
+    all columns. So the rearrangement comes to the product that everything began with."""
+    columns = list(op.columns.get_values())
+    if columns == list(range(tensor_of(op.x).shape[-1])):
+        return op.x
+    inner = op.x.owner
+    if not isinstance(inner, (graph.UnaryOp, graph.BinaryOp, graph.WhereOp, graph.CastOp)):
+        return None
+    wide = [o for o in inner.operands if tensor_of(o).shape[-1:] not in ((), (1,))]
+    if sum(not isinstance(o.owner, (graph.ConstantOp, graph.ParamOp)) for o in wide) > 1:
+        return None
+    operands = [emit.add(graph.TakeOp(o, columns)) if o in wide else o for o in inner.operands]
+    return emit.add(inner.clone(dict(zip(inner.operands, operands, strict=True))))
+
+
 def _identity(op: graph.PadOp | graph.BroadcastOp, emit: Emitter) -> SSAValue | None:
     return op.x if tensor_of(op.x) == op.tensor else None
 
@@ -185,6 +201,7 @@ RULES: dict[type[Operation], Rule] = {
     graph.ReshapeOp: _reshape,
     graph.TransposeOp: _transpose,
     graph.SliceOp: _slice,
+    graph.TakeOp: _take,
     graph.PadOp: _identity,
     graph.BroadcastOp: _identity,
     graph.ConcatOp: _concat,

@@ -108,6 +108,10 @@
 %a = graph.input "a" : tensor<2x4xf32>
 %r = graph.slice %a offsets [0, 1] sizes [2, 2] strides [1, 3] : tensor<2x4xf32> -> tensor<2x2xf32>
 // -----
+// CHECK: take: column 4 is none of the 4 of f32[2, 4]
+%a = graph.input "a" : tensor<2x4xf32>
+%r = graph.take %a [0, 4] : tensor<2x4xf32> -> tensor<2x2xf32>
+// -----
 // CHECK: concat: f32[2, 4] and f32[3, 4] differ in more than axis 1
 %a = graph.input "a" : tensor<2x4xf32>
 %b = graph.input "b" : tensor<3x4xf32>

@@ -34,6 +34,7 @@ func.func @main() {
   %27 = graph.pad %13 low [0, 1] high [1, 0] value(-3 : i8) : tensor<4x6xi8> -> tensor<5x7xi8>
   %28 = graph.constant dense<[1, 2]> : tensor<2xi32>
   %29 = graph.gather %4, %28 : (tensor<4x6xf32>, tensor<2xi32>) -> tensor<2x6xf32>
+  %taken = graph.take %4 [5, 0, 0] : tensor<4x6xf32> -> tensor<4x3xf32>
   %30 = graph.slice %4 offsets [1, 0] sizes [1, 6] strides [1, 1] : tensor<4x6xf32> -> tensor<1x6xf32>
   %31 = graph.insert %30 into %4 offsets [2, 0] : (tensor<1x6xf32>, tensor<4x6xf32>) -> tensor<4x6xf32>
   %34 = graph.scatter %29 into %4 at %28 : (tensor<2x6xf32>, tensor<4x6xf32>, tensor<2xi32>) -> tensor<4x6xf32>
@@ -78,6 +79,7 @@ func.func @main() {
 // CHECK-NEXT: %{{.*}} = graph.pad %{{.*}} low [0, 1] high [1, 0] value(-3 : i8) : tensor<4x6xi8> -> tensor<5x7xi8>
 // CHECK-NEXT: %{{.*}} = graph.constant dense<[1, 2]> : tensor<2xi32>
 // CHECK-NEXT: %{{.*}} = graph.gather %{{.*}}, %{{.*}} : (tensor<4x6xf32>, tensor<2xi32>) -> tensor<2x6xf32>
+// CHECK-NEXT: %{{.*}} = graph.take %{{.*}} [5, 0, 0] : tensor<4x6xf32> -> tensor<4x3xf32>
 // CHECK-NEXT: %{{.*}} = graph.slice %{{.*}} offsets [1, 0] sizes [1, 6] strides [1, 1] : tensor<4x6xf32> -> tensor<1x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.insert %{{.*}} into %{{.*}} offsets [2, 0] : (tensor<1x6xf32>, tensor<4x6xf32>) -> tensor<4x6xf32>
 // CHECK-NEXT: %{{.*}} = graph.scatter %{{.*}} into %{{.*}} at %{{.*}} : (tensor<2x6xf32>, tensor<4x6xf32>, tensor<2xi32>) -> tensor<4x6xf32>
