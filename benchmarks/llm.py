@@ -2,9 +2,9 @@
 
     python benchmarks/llm.py MODEL.gguf [--accuracy] [--prefill] [--layers N] [--precision P] [--context C] [--json]
 
-`decode` is one token, `prefill` 128. With `--layers` the model has only so many: quick, to see what a change to the compiler
-does; nothing is judged then. `--accuracy` runs the listed prompts and compares with NumPy in f32 (measure/llama.py): top five,
-cosine of the logits, greedy tokens; `--perplexity` does so with a text.
+`decode` is one token, `prefill` the first 128 of a text. With `--layers` the model has only so many: quick, to see what a
+change to the compiler does; nothing is judged then. `--accuracy` runs the listed prompts and compares with NumPy in f32
+(measure/llama.py): top five, cosine of the logits, greedy tokens; `--perplexity` does so with a text.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from compiler.cli.llm.model import Model, read_model
 from compiler.cli.llm.sampling import Sampling
 from compiler.cli.llm.tokenizer import TokenizerOf
 from isa.chip import load_chip
+from sim.device import Device
 
 BUCKET = 128
 BOUNDS = {("decode", 512): (45_000, 26_000), ("decode", 2048): (60_000, 32_000), ("prefill", 512): (250_000, 120_000)}
@@ -64,7 +65,7 @@ def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], Generato
     rows: list[Row] = []
     first = second = None
     for name, count in (("decode", 1), ("prefill", BUCKET))[: 2 if args.prefill else 1]:
-        found = compiled(model.path, constants, chip, args.precision, args.context, count, first)
+        found = compiled(model.path, constants | {"FIRST": int(count > 1)}, chip, args.precision, args.context, count, first)
         facts = found.program.facts
         must, aim = BOUNDS.get((name, args.context), (None, None)) if whole and args.precision == "i8f16" else (None, None)
         weights = sum(len(i.data) for i in found.program.images if chip.units[i.unit].kind == "rram")
@@ -77,7 +78,7 @@ def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], Generato
         )  # fmt: skip
         first, second = (found.program, None) if name == "decode" else (first, found.program)
     assert first is not None
-    return rows, Generator(first, second)
+    return rows, Generator(first, second, first_only=True)
 
 
 def fresh(generator: Generator) -> Generator:
@@ -110,12 +111,18 @@ def accuracy(model: Model, generator: Generator) -> list[Row]:
     return rows
 
 
-def perplexity(model: Model, generator: Generator) -> dict[str, float]:
-    """Of a text, token by token on the chip and in f32."""
+def perplexity(model: Model, args: argparse.Namespace) -> dict[str, float]:
+    """Of a text, on the chip and in f32. The chip takes it as one bucket and gives the logits of half of its rows a call."""
     tokens = TokenizerOf(model).encode(TEXT)[: PERPLEXITY_TOKENS + 1]
+    count, wanted = len(tokens) - 1, (len(tokens) - 1) // 2
+    constants = dict(model.constants) | {"FIRST": 1, "WANTED": wanted}
+    constants |= {} if args.layers is None else {"LAYERS": args.layers}
+    device = Device(compiled(model.path, constants, load_chip(args.chip), args.precision, count, count).program)
+    position = np.arange(count, dtype=np.int32)
+    calls = [{"token": np.array(tokens[:-1], np.int32), "position": position, "last": rows.astype(np.int32)}
+             for rows in position.reshape(2, wanted)]  # fmt: skip
+    found = np.concatenate([device.run(given).outputs["logits"] for given in calls])
     expected = Llama(model.path)(tokens[:-1])
-    fresh(generator)
-    found = np.stack([generator.step(token) for token in tokens[:-1]])
 
     def of(logits: np.ndarray) -> float:
         wide = logits.astype(np.float64)
@@ -123,7 +130,7 @@ def perplexity(model: Model, generator: Generator) -> dict[str, float]:
         chosen = wide[np.arange(len(wide)), tokens[1:]] - np.log(np.exp(wide).sum(-1))
         return float(np.exp(-chosen.mean()))
 
-    return {"tokens": len(found), "chip": of(found), "f32": of(expected), "ratio": of(found) / of(expected)}
+    return {"tokens": count, "chip": of(found), "f32": of(expected), "ratio": of(found) / of(expected)}
 
 
 def main() -> None:
@@ -134,13 +141,13 @@ def main() -> None:
     parser.add_argument("--context", type=positive, default=512)
     parser.add_argument("--prefill", action="store_true", help=f"also a prompt of {BUCKET} tokens at once")
     parser.add_argument("--accuracy", action="store_true", help="run prompts and compare with f32 (minutes)")
-    parser.add_argument("--perplexity", action="store_true", help=f"of {PERPLEXITY_TOKENS} tokens of a text (many minutes)")
+    parser.add_argument("--perplexity", action="store_true", help=f"of {PERPLEXITY_TOKENS} tokens of a text (minutes)")
     parser.add_argument("--chip", default="lpu-rram")
     args = parser.parse_args()
     model = read_model(args.model)
     rows, generator = measure(model, args)
     compared = accuracy(model, generator) if args.accuracy else []
-    text = perplexity(model, generator) if args.perplexity else None
+    text = perplexity(model, args) if args.perplexity else None
     if args.json:
         print_json("llm", rows, accuracy=compared, perplexity=text)
         return

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--bucket",
     type=click.IntRange(1),
-    default=1,
+    default=128,
     show_default=True,
-    help="Tokens of the prompt at once; 128 compiles a prefill program, for minutes.",
+    help="Tokens of the prompt at once; 1 does without a prefill program.",
 )
 @click.option("--precision", type=click.Choice(["i8f16", "f16"]), default="i8f16", show_default=True, help="Of the weights.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="0 takes the likeliest token.")
@@ -51,7 +51,8 @@ def generate(
 ) -> None:
     """Produce text with a Llama-type model from a GGUF file: weights in RRAM, keys and values in SRAM, token by token.
 
-    The decode program, and with --bucket a prefill program, are compiled the first time and kept in the user's cache folder.
+    The decode program and the prefill program, which takes a bucket of the prompt at once, are compiled the first time and kept
+    in the user's cache folder.
 
     \b
     lockstep generate model.gguf --prompt "The capital of France is"
@@ -76,12 +77,13 @@ def generate(
         raise DataFault(f"the prompt has {len(tokens)} tokens, the context {context} positions", hint=hint)
     if found.context and context > found.context:
         raise DataFault(f"--context {context}: the model was trained for {found.context} positions")
-    wanted = Wanted(found, target, precision, context, min(bucket, context))
+    bucket = min(bucket, context)
+    wanted = Wanted(found, target, precision, context, bucket, first_only=len(tokens) <= bucket)
     begun = time.perf_counter()
     with _stages() as say:
         decode, prefill = programs(wanted, say)
         say("preparing the device")
-        generator = Generator(decode, prefill)
+        generator = Generator(decode, prefill, first_only=wanted.first_only)
     prepared = time.perf_counter() - begun
     begun = time.perf_counter()
     produced: list[int] = []

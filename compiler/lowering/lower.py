@@ -39,7 +39,7 @@ from compiler.lowering.fusion import Cluster, clusters
 from compiler.lowering.gather import lower_gather
 from compiler.lowering.lane_tree import join_parts
 from compiler.lowering.matmul import lower_matmul
-from compiler.lowering.memory_hints import memory_hints
+from compiler.lowering.memory_hints import memory_hints, resident_hints
 from compiler.lowering.reductions import lower_reduce
 from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.stencil import lower_stencil
@@ -63,6 +63,7 @@ def lower_graph(
     lowering = Lowering(chip, weights, residents, copy_out=copy_windows, join_parts=join_parts)
     groups = clusters(block, chip, fuse_limit)
     lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
+    lowering.hints |= resident_hints(block, residents)
     ending: list[UpdateOp] = []
     for op in block.ops:
         try:

@@ -18,6 +18,7 @@ from compiler.dialects.graph import (
     ReshapeOp,
     ScatterOp,
     SliceOp,
+    StateOp,
     StencilOp,
     TakeOp,
     TransposeOp,
@@ -27,9 +28,10 @@ from compiler.lowering.context import Hint, Inside, weight_rows_per_cycle
 from compiler.lowering.fusion import ELEMENTWISE, Cluster
 from compiler.lowering.matmul_plan import plan
 from compiler.lowering.stencil_plan import stencil_plan
+from compiler.scheduling.shared_memory import Residents
 from isa.chip import Chip, Side
 
-MIN_SEGMENT_ROWS = 32
+MIN_SEGMENT_ROWS = 64
 """Fewer rows than this are not worth a trip of their own: filling and draining it costs about as much (our choice)."""
 
 
@@ -61,6 +63,18 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         for value in op.results:
             if isinstance(op, (InputOp, MatmulOp, ReduceOp, *ELEMENTWISE)) and _walked_in_order(value):
                 hints.setdefault(value, _segments(value, chip))
+    return hints
+
+
+def resident_hints(block: Block, residents: Residents | None) -> dict[SSAValue, Hint]:
+    """States that another program of the device has, and what scatters make of them, in as many stripes as there."""
+    hints: dict[SSAValue, Hint] = {}
+    for op in block.ops:
+        symbol = residents.tensors.get(op.label) if residents and isinstance(op, StateOp) else None
+        if symbol is not None:
+            hints[op.results[0]] = Hint(stripes=max(piece.row_step for piece in symbol.pieces))
+        elif isinstance(op, ScatterOp) and op.x in hints:
+            hints[op.result] = hints[op.x]
     return hints
 
 
@@ -170,7 +184,10 @@ def _segments(value: SSAValue, chip: Chip) -> Hint:
     rows, wide = _rows(value), tensor_of(value).shape[-1:] != (1,)
     sides: list[Side] = [s for s in ("w", "e") if chip.slices("sram", s)]
     count = max(1, min(2 * len(sides), rows // MIN_SEGMENT_ROWS))
-    borders = tuple(rows * i // count for i in range(count))
+    # Matrices of a batch are products of their own, each better off in one piece.
+    shape = tensor_of(value).shape
+    whole = shape[-2] if len(shape) > 2 and rows // shape[-2] >= count else 1
+    borders = tuple(rows // whole * i // count * whole for i in range(count))
     return Hint(borders, tuple(sides[i % len(sides)] for i in range(count)) if count > 1 and wide else ())
 
 

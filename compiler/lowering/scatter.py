@@ -38,8 +38,8 @@ def lower_scatter(lowering: Lowering, op: ScatterOp) -> None:
     side = _side(lowering, buffer)
     index = row_index(lowering, op.index, opposite(buffer))
     rows = _on_side(lowering, op.rows, rows, opposite(buffer), side)
-    # What comes from the other side comes from as many slices at once.
-    room = len(lowering.chip.slices("sram", opposite(buffer))) - buffer.bytes
+    # What comes from the other side comes from as many slices at once; a quarter of them is left for everything else.
+    room = len(lowering.chip.slices("sram", opposite(buffer))) * 3 // 4 - buffer.bytes
     together = max(1, min(room, lowering.chip.streams - buffer.bytes) // BYTES["i32"])
     for part in range(per_entry):
         each = View(rows.buffer, (count,), (per_entry,), rows.offset + part, rows.columns, rows.tile)

@@ -57,7 +57,9 @@ def test_prefill_says_what_decode_says(folder: Path) -> None:
     words = ("tiny.gguf", "--prompt", "twelve bytes", "--max-tokens", "3", "--json", "--precision", "f16")
     by_bucket = json.loads(generate(folder, *words).stdout)
     one_by_one = json.loads(generate(folder, *words, "--bucket", "1").stdout)
-    assert by_bucket["tokens"] == one_by_one["tokens"]
+    at_once = json.loads(generate(folder, *words, "--bucket", "16").stdout)
+    assert by_bucket["tokens"] == one_by_one["tokens"] == at_once["tokens"]
+    assert at_once["prompt_cycles"] < by_bucket["prompt_cycles"]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ def test_prefill_is_decode_of_many_tokens(compiled: Callable[..., Compiled], mod
     np.testing.assert_allclose(np.concatenate([r.outputs["logits"] for r in results]), expected, atol=0.04)
 
 
+def test_the_beginning_of_a_text_looks_at_no_older_keys(compiled: Callable[..., Compiled], model: Path) -> None:
+    results = run_and_compare(compiled("f16", ROWS=6, FIRST=1), calls(TOKENS, rows=6), ["fast"])
+    np.testing.assert_allclose(results[0].outputs["logits"], Llama(model)(TOKENS)[-1:], atol=0.04)
+
+
 def test_prefill_and_decode_share_a_device(tiny_llama: ModuleType, model: Path) -> None:
     """Prefill of a bucket, then decode token by token on the same keys and values, as if all had been decoded."""
 

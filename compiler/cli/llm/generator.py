@@ -28,8 +28,11 @@ class Spent:
 class Generator:
     """A model on a device: keys and values of all positions so far lie on the chip."""
 
-    def __init__(self, decode: Program, prefill: Program | None, machine: Machine = "fast") -> None:
-        self.decode, self.prefill = decode, prefill
+    def __init__(
+        self, decode: Program, prefill: Program | None, machine: Machine = "fast", *, first_only: bool = False
+    ) -> None:
+        """`first_only`: the prefill program looks at no older keys, so it is for the first tokens of a prompt alone."""
+        self.decode, self.prefill, self.first_only = decode, prefill, first_only
         self.device = Device(decode, machine)
         if prefill is not None:
             self.device.load(prefill)
@@ -50,7 +53,7 @@ class Generator:
             )
         logits = np.zeros(0, np.float32)
         while self.position < len(tokens):
-            by_bucket = self.prefill is not None and len(tokens) > 1
+            by_bucket = self.prefill is not None and len(tokens) > 1 and not (self.first_only and self.position)
             logits = self._bucket(tokens) if by_bucket else self.step(tokens[self.position])
         return logits
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,21 +31,24 @@ class Wanted:
     precision: Precision
     context: int
     bucket: int
+    first_only: bool = False
+    """Whether no prompt is longer than a bucket: prefill then looks at no older keys, which makes it shorter."""
     decoder: Path = DECODER
 
     def reading(self, rows: int) -> Reading:
         from compiler.frontend import Settings
 
         constants = {**self.model.constants, "CONTEXT": self.context, "ROWS": rows}
+        constants["FIRST"] = int(self.first_only and rows > 1)
         return Reading(self.precision, settings=Settings(constants, {"model.gguf": self.model.path}))
 
     def key(self) -> str:
-        """sha256 of everything that the programs depend on: weights, decoder, numbers, chip, and Lockstep itself."""
+        """sha256 of everything that both programs depend on: weights, decoder, numbers, chip, and Lockstep itself."""
         digest = hashlib.sha256()
         for file in (self.model.path, self.decoder, *sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))):
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
-        digest.update(f"{self.precision} {self.context} {self.bucket} {self.chip.digest}".encode())
+        digest.update(f"{self.precision} {self.context} {self.chip.digest}".encode())
         return digest.hexdigest()[:32]
 
 
@@ -64,24 +66,25 @@ def programs(wanted: Wanted, say: Callable[[str], None]) -> tuple[Program, Progr
     if not wanted.decoder.exists():
         raise DataFault(f"there is no decoder '{wanted.decoder}'", hint="run from a copy of the project's repository")
     folder = cache_folder() / wanted.key()
-    files = [folder / "decode.lbin", *([folder / "prefill.lbin"] if wanted.bucket > 1 else [])]
-    if all(file.exists() for file in files):
-        say("loading compiled programs")
-        found = [load_program(file) for file in files]
-        return found[0], found[1] if len(found) > 1 else None
-    from compiler.session import compile_source
 
-    say("compiling the decode program")
-    decode = compile_source(wanted.decoder, wanted.chip, wanted.reading(1)).program
-    prefill = None
-    if wanted.bucket > 1:
-        say("compiling the prefill program")
-        prefill = compile_source(wanted.decoder, wanted.chip, wanted.reading(wanted.bucket), beside=decode).program
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, program in zip(files, (decode, prefill), strict=False):
-            if program is not None:
-                write_whole(file, program_bytes(program))
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)  # a full disk costs the next run a compilation, nothing else
-    return decode, prefill
+    def program(name: str, rows: int, beside: Program | None) -> Program:
+        file = folder / f"{name}.lbin"
+        if file.exists():
+            say(f"loading the {name} program")
+            return load_program(file)
+        from compiler.session import compile_source
+
+        say(f"compiling the {name} program")
+        found = compile_source(wanted.decoder, wanted.chip, wanted.reading(rows), beside=beside).program
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(file, program_bytes(found))
+        except OSError:
+            file.unlink(missing_ok=True)  # a full disk costs the next run a compilation, nothing else
+        return found
+
+    decode = program("decode", 1, None)
+    if wanted.bucket == 1:
+        return decode, None
+    kind = "first" if wanted.first_only else "prefill"
+    return decode, program(f"{kind}-{wanted.bucket}", wanted.bucket, decode)
