@@ -67,14 +67,14 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     memory = "rram" if chip.rram and constant else "sram"
     load = -(-min(depth, inner) // weight_rows_per_cycle(chip, memory, b.type))
 
-    def cycles(groups: tuple[tuple[int, ...], ...]) -> float:
-        """Of the busiest group: its feeds, or the loads of its side, which the groups of a side share, and half of the shorter
-        of the two, for they do not overlap without a gap. What is made at run time lies in one place: sides that all load it
-        take turns."""
+    def cycles(groups: tuple[tuple[int, ...], ...]) -> int:
+        """Of the busiest group: its feeds and the loads of its side, which the groups of a side share. They overlap, but loads
+        that take as long as feeds leave no time to fetch what comes next. What is made at run time lies in one place: sides
+        that all load it take turns."""
         sides = len(mxm_sides(chip))
         loads = load * (sides if len(groups) == 1 and not constant else max(1, len(groups) // sides))
         feeds = -(-rows // len(groups[0]))
-        return steps * -(-tile_columns // len(groups)) * (max(feeds, loads) + min(feeds, loads) / 2)
+        return steps * -(-tile_columns // len(groups)) * (feeds + loads)
 
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
     ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]
