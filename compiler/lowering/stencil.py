@@ -91,7 +91,7 @@ class _Stencil:
         self.own_rows = self.constant_rows()
 
     def run(self) -> None:
-        queues = [self.side(side, jobs) for side, jobs in self.plan.jobs.items()]
+        queues = [self.side(side, mine) for side, jobs in self.plan.jobs.items() for mine in _apart(jobs)]
         while queues:
             queues = [queue for queue in queues if next(queue, None) is not None]
 
@@ -115,7 +115,7 @@ class _Stencil:
         return found
 
     def side(self, side: Side, jobs: Sequence[Job]) -> Iterator[int]:
-        """All trips of one side, a step at a time."""
+        """All trips of some jobs of one side, a step at a time."""
         used = {job.tile for job in jobs}
         numbers = [i for i, block in enumerate(self.blocks) if block.target in used]
         trimmed = [self.matrices[i, self.spans[i][0] : sum(self.spans[i])] for i in numbers]
@@ -279,6 +279,16 @@ class _Stencil:
         side = self.lowering.chip.planes[plane].side
         assert side is not None, "planes of a stencil's plan have a side"
         return side
+
+
+def _apart(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs that go on side by side: each plane's, where none shares a job with another; else all in one row."""
+    if any(len(job.shares) > 1 for job in jobs):
+        return [list(jobs)]
+    by_plane: dict[int, list[Job]] = {}
+    for job in jobs:
+        by_plane.setdefault(job.shares[0][0], []).append(job)
+    return list(by_plane.values())
 
 
 def _span(matrix: NDArray[np.generic]) -> tuple[int, int]:

@@ -58,6 +58,16 @@ def stencil_plan(op: StencilOp, chip: Chip) -> StencilPlan:
     by_rows = tiles * max(-(-total // count), load)
     by_tiles = -(-tiles // len(planes)) * max(-(-total * len(planes) // count), load)
     least = -(-total // (count * chip.mxm.accumulators))
+    if tiles % count == 0 and total <= chip.mxm.accumulators:
+        # Planes that load alone take turns at the port of their side, which else waits for every swap.
+        steps, gap = len(op.block_list) // tiles, chip.timing["mxm.load"].latency + chip.timing["mxm.swap"].latency
+        shared = min(
+            tiles * max(-(-total // count), load + gap),
+            tiles // len(planes) * max(-(-total * len(planes) // count), load + gap),
+        )
+        alone = tiles // count * max(total, load * count // len(planes), load + gap)
+        if steps * alone + total < steps * shared + total * len(planes) // count:
+            return _tiles_over_planes(mode, planes, total, tiles)
     if len(planes) > 1 and tiles > 1 and by_tiles < by_rows:
         return _tiles_over_sides(mode, planes, total, tiles, -(-total * len(planes) // (count * chip.mxm.accumulators)))
     turns = max(least, min(MOST_TURNS, total // (count * load)), 1)
@@ -98,6 +108,16 @@ def _tiles_over_sides(mode: str, planes: dict[Side, list[int]], total: int, tile
                 part = first + (end - first) * number // len(planes), first + (end - first) * (number + 1) // len(planes)
                 jobs[side].append(Job(tile, _cut(mine, *part)))
     return StencilPlan(mode, {s: tuple(j) for s, j in jobs.items()}, tuple(sorted(borders)), ())
+
+
+def _tiles_over_planes(mode: str, planes: dict[Side, list[int]], total: int, tiles: int) -> StencilPlan:
+    """Every plane its part of the tiles, whole."""
+    jobs: dict[Side, list[Job]] = {side: [] for side in planes}
+    order: list[tuple[Side, int]] = [(side, plane) for side, mine in planes.items() for plane in mine]
+    each = tiles // len(order)
+    for number, (side, plane) in enumerate(order):
+        jobs[side] += [Job(tile, ((plane, (0, total)),)) for tile in range(number * each, (number + 1) * each)]
+    return StencilPlan(mode, {s: tuple(j) for s, j in jobs.items()}, (0,), ())
 
 
 def _cut(planes: list[int], first: int, end: int) -> tuple[tuple[int, Share], ...]:
