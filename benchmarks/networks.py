@@ -24,6 +24,7 @@ from network_graphs import RESNETS, resnet_case
 from compiler.pipeline import compile_graph
 from compiler.session import Compiled, performance, reference_calls, run_and_compare
 from isa.chip import Chip, load_chip
+from isa.errors import ModelFault
 
 BUILDERS: dict[str, Builder] = {f"resnet-{depth}": resnet_case(depth) for depth in RESNETS}
 BUILDERS |= {"bert-base": bert_case(), "minilm": minilm_case}
@@ -134,11 +135,17 @@ def main() -> None:
     given = parser.parse_args()
     rows: list[Row] = []
     for entry in chosen(given.networks, given.chip, given.precision, given.size):
-        row = measure(entry, load_chip(entry.chip))
+        try:
+            row = measure(entry, load_chip(entry.chip))
+        except ModelFault as fault:
+            print(f"{entry.network} in {entry.precision} on {entry.chip}: {fault.message}", file=sys.stderr)
+            continue
         if row is None:
             print(f"{entry.network}: its files are not here; its sample fetches them", file=sys.stderr)
         else:
             rows.append(row)
+    if not rows:
+        sys.exit(1)
     if given.json:
         print_json("networks", rows)
         return

@@ -6,13 +6,16 @@ Inputs of ONNX models are [1, C, H, W]; images here are [H, W, C].
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter, replace
+from isa.chip import Chip
 from isa.packing import Packing
+from isa.spec import BYTES
 
 MOVES = (graph.ReshapeOp, graph.TransposeOp)
 CONVERSIONS = (graph.QuantizeOp, graph.CastOp)
@@ -69,14 +72,24 @@ def _axes(value: SSAValue) -> list[int | None] | None:
     return [next(real) if size > 1 else None for size in shape]
 
 
-def convert_after_moves(block: Block) -> None:
+ROOM = 8
+"""An image of floats stays in the plain layout, where few channels waste most lanes: it may take an eighth of SRAM in f32."""
+
+
+def convert_after_moves(block: Block, chip: Chip) -> None:
     """Conversions of an input with one scale for all elements go behind what moves it to a convolution, so that the host can
-    move it."""
+    move it; not those of floats that would take too much room as the host gives them."""
     for op in list(block.ops):
         if isinstance(op, CONVERSIONS) and isinstance(op.x.owner, graph.InputOp) and _one_scale(op):
             moves = _moves_to_convolutions(op)
-            if moves and len(list(op.x.uses)) == 1:
+            if moves and len(list(op.x.uses)) == 1 and (op.tensor.type == "i8" or _has_room(moves[-1].results[0], chip)):
                 _exchange(op, moves)
+
+
+def _has_room(image: SSAValue, chip: Chip) -> bool:
+    *sizes, channels = tensor_of(image).shape
+    words = prod(sizes) * -(-channels // chip.lanes) * BYTES["f32"]
+    return words * ROOM <= len(chip.slices("sram")) * chip.sram.words
 
 
 def _one_scale(op: graph.QuantizeOp | graph.CastOp) -> bool:

@@ -48,7 +48,7 @@ class PackImagesPass(ModulePass):
         chip = chip_of(ctx)
         if chip is None:
             return
-        convert_after_moves(main_block(op))
+        convert_after_moves(main_block(op), chip)
         region = find_region(main_block(op), chip)
         if not any(isinstance(o, graph.Conv2dOp) for o in region.operations):
             return

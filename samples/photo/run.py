@@ -1,7 +1,7 @@
 """Photos in, what they show and the cycles out: EfficientNet-Lite0 on the simulated chip.
 
 python samples/photo/run.py                       # two photos of scikit-image, int8
-python samples/photo/run.py --precision f16 cat.jpg
+python samples/photo/run.py cat.jpg
 """
 
 from __future__ import annotations
