@@ -41,7 +41,10 @@ TEXT = (
     "towards another with a force that falls with the square of the distance. Light from the sun takes about eight "
     "minutes to reach the Earth. The moon, which travels around the Earth once a month, shows us always the same "
     "side, and when it passes between us and the sun the day turns dark for a few minutes. People have built "
-    "instruments to predict such events for thousands of years, from circles of stone to machines of bronze."
+    "instruments to predict such events for thousands of years, from circles of stone to machines of bronze. A telescope "
+    "gathers more light than the eye, and a camera can add it up for hours, so that we see galaxies whose light left them "
+    "before there was life on Earth. Their colours tell what they are made of and how fast they move away from us. From that "
+    "motion it was found that the universe grows, and that it was once small, dense and very hot."
 )
 
 TABLE: tuple[Column, ...] = (
@@ -114,7 +117,9 @@ def accuracy(model: Model, generator: Generator) -> list[Row]:
 def perplexity(model: Model, args: argparse.Namespace) -> dict[str, float]:
     """Of a text, on the chip and in f32. The chip takes it as one bucket and gives the logits of half of its rows a call."""
     tokens = TokenizerOf(model).encode(TEXT)[: PERPLEXITY_TOKENS + 1]
-    count, wanted = len(tokens) - 1, (len(tokens) - 1) // 2
+    wanted = (len(tokens) - 1) // 2
+    count = 2 * wanted
+    tokens = tokens[: count + 1]
     constants = dict(model.constants) | {"FIRST": 1, "WANTED": wanted}
     constants |= {} if args.layers is None else {"LAYERS": args.layers}
     device = Device(compiled(model.path, constants, load_chip(args.chip), args.precision, count, count).program)

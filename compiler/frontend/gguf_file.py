@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,14 @@ def open_gguf(path: Path) -> Any:
     with path.open("rb") as stream:
         if stream.read(4) != MAGIC:
             raise DataFault(f"'{path.name}' is no GGUF file: it does not begin with {MAGIC.decode()}")
+    found = path.stat()
+    return _read(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, size: int, changed_ns: int) -> Any:
+    """The reader, kept: its seconds go into the tokenizer's fields, and a model is asked for its numbers, its words and its
+    tensors one after the other. A file that has changed is read anew."""
     try:
         from gguf import GGUFReader
     except ImportError:
@@ -34,7 +43,6 @@ def open_gguf(path: Path) -> Any:
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeDecodeError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataFault(f"'{path.name}' is a damaged GGUF file, or only the beginning of one: {reason}") from None
-    size = path.stat().st_size
     for tensor in cast(list[Any], reader.tensors):
         if int(tensor.data_offset) + int(tensor.n_bytes) > size:
             raise DataFault(f"'{path.name}' is cut short: the tensor '{tensor.name}' goes beyond its {size:,} bytes")
