@@ -38,6 +38,9 @@ CHUNK_ROWS = 128
 LOT_ROWS = 384
 """Rows that share memory on their way; lots can be folded at the same time (our choice)."""
 
+SCRATCH_SETS = 8
+"""Lots under way at the same time, as far as memory goes (our choice)."""
+
 _IDENTITY = {"fadd": 0x8000_0000, "fmax": 0xFF80_0000, "fmin": 0x7F80_0000,
              "iadd": 0, "imax": 0x8000_0000, "imin": 0x7FFF_FFFF}  # fmt: skip
 _RUNNING = {"fadd": "fsum", "fmax": "fmaxt", "fmin": "fmint", "iadd": "isum", "imax": "imaxt", "imin": "imint"}
@@ -67,13 +70,14 @@ def fold_by_blocks(
     size = -(-source.rows // count // SPAN) * SPAN if count > 1 else source.rows
     for first in range(0, source.rows, size):
         lot = _Lot(first, min(size, source.rows - first))
+        lowering.folds_made += 1
         rows = _rows_of_bytes(lowering, lot, "bytes")
         _split(lowering, source, from_kind, mnemonic, wide, lot, rows)
         turned = _rows_of_bytes(lowering, lot, "turned")
-        words = lowering.buffer("words", Tensor(wide, (lot.groups * SPAN, lowering.chip.lanes)), "temporary")
-        partial = lowering.buffer("partial", Tensor(wide, (lot.groups, lowering.chip.lanes)), "temporary", Hint(stripes=_WORDS))
+        words = _scratch(lowering, "words", wide, lot.groups * SPAN, Hint())
+        partial = _scratch(lowering, "partial", wide, lot.groups, Hint(stripes=_WORDS))
         chunks = -(-lot.rows // chunk_rows)
-        totals = lowering.buffer("totals", Tensor(wide, (chunks, lowering.chip.lanes)), "temporary")
+        totals = _scratch(lowering, "totals", wide, chunks, Hint())
         for chunk in range(chunks):
             groups = range(chunk * chunk_rows // SPAN, min(lot.groups, (chunk + 1) * chunk_rows // SPAN))
             side = next_lane_side(lowering)
@@ -93,8 +97,17 @@ def _chunk_rows(lowering: Lowering) -> int:
 
 def _rows_of_bytes(lowering: Lowering, lot: _Lot, name: str) -> list[View]:
     """The rows of a lot, filled up to whole groups, once for each byte of a word."""
-    shape, hint = (lot.groups * SPAN, lowering.chip.lanes), Hint(stripes=SPAN)
-    return [view_of(lowering.buffer(name, Tensor("i8", shape), "temporary", hint)) for _ in range(_WORDS)]
+    names = [f"{name} {byte}" for byte in range(_WORDS)]
+    return [view_of(_scratch(lowering, n, "i8", lot.groups * SPAN, Hint(stripes=SPAN))) for n in names]
+
+
+def _scratch(lowering: Lowering, name: str, kind: ElementType, rows: int, hint: Hint) -> Buffer:
+    """A buffer of whole vectors that folds use in turns: what they pass through memory nobody needs later."""
+    turn = lowering.folds_made % SCRATCH_SETS
+    key = f"{name} {kind} {rows} {turn}"
+    if key not in lowering.scratch:
+        lowering.scratch[key] = lowering.buffer(name, Tensor(kind, (rows, lowering.chip.lanes)), "temporary", hint)
+    return lowering.scratch[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +153,7 @@ def _split(
     """The bytes of every row, of all tiles folded; lanes that belong to no element change nothing."""
     lanes = lowering.chip.lanes
     if source.columns > lanes or from_kind != wide or source.columns % SPAN:
-        joined = view_of(lowering.buffer("joined", Tensor(wide, (lot.rows, lanes)), "temporary"))
+        joined = view_of(_scratch(lowering, "joined", wide, lot.rows, Hint()))
         for walk in _walks(lowering, [source], lot, LOT_ROWS):
             _join_tiles(lowering, source, from_kind, mnemonic, wide, walk, joined, walk.first - lot.first)
         source, walks = joined, [_Walk(lot.first, 1, lot.rows, (0,), (1,))]

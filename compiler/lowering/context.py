@@ -82,6 +82,10 @@ class Lowering:
     """Indices of gathers and scatters, one a row, on a side."""
     scatter_words: dict[tuple[str | int, ...], View] = field(default_factory=dict[tuple[str | int, ...], View])
     """What scatters have worked out from them: see `compiler.lowering.scatter`."""
+    scratch: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
+    """Memory that folds by blocks use in turns."""
+    folds_made: int = 0
+    """Lots of rows folded by blocks so far."""
     lane_turns: int = 0
     """How often the lane units were asked to take turns."""
     copies: dict[str, str] = field(default_factory=dict[str, str])
