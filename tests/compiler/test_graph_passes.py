@@ -159,7 +159,7 @@ class Grower:
     def move(self, x: SSAValue) -> Operation:
         shape = tensor_of(x).shape
         rank = len(shape)
-        match int(self.rng.integers(0, 9)):
+        match int(self.rng.integers(0, 10)):
             case 0:
                 return graph.TransposeOp(x, [int(a) for a in self.rng.permutation(rank)])
             case 1:
@@ -186,6 +186,8 @@ class Grower:
                 index = graph.ConstantOp(self.rng.integers(0, shape[0] if shape else 1, shape[:1]).astype(np.int32))
                 self.add(index)
                 return graph.ScatterOp(x, self.alike(x), index.result)
+            case 8 if rank:
+                return graph.TakeOp(x, [int(c) for c in self.rng.integers(0, shape[-1], int(self.rng.integers(1, 5)))])
             case _:
                 return graph.InsertOp(x, self.alike(x), [0] * rank)
 
