@@ -143,13 +143,14 @@ def _slice(op: graph.SliceOp, emit: Emitter) -> SSAValue | None:
 
 
 def _take(op: graph.TakeOp, emit: Emitter) -> SSAValue | None:
-    """Columns of what is computed element by element are computed of columns: of one tensor, the others being known or alike in
-    all columns. So the rearrangement comes to the product that everything began with."""
+    """As many columns of what is computed element by element are computed of columns: of one tensor, the others being known or
+    alike in all columns. So the rearrangement comes to the product that everything began with."""
     columns = list(op.columns.get_values())
     if columns == list(range(tensor_of(op.x).shape[-1])):
         return op.x
     inner = op.x.owner
-    if not isinstance(inner, (graph.UnaryOp, graph.BinaryOp, graph.WhereOp, graph.CastOp)):
+    elementwise = isinstance(inner, (graph.UnaryOp, graph.BinaryOp, graph.WhereOp, graph.CastOp))
+    if not elementwise or op.tensor.shape != tensor_of(op.x).shape:
         return None
     wide = [o for o in inner.operands if tensor_of(o).shape[-1:] not in ((), (1,))]
     if sum(not isinstance(o.owner, (graph.ConstantOp, graph.ParamOp)) for o in wide) > 1:
