@@ -287,7 +287,8 @@ def _apart(jobs: Sequence[Job]) -> list[list[Job]]:
         return [list(jobs)]
     by_plane: dict[int, list[Job]] = {}
     for job in jobs:
-        by_plane.setdefault(job.shares[0][0], []).append(job)
+        if job.shares:
+            by_plane.setdefault(job.shares[0][0], []).append(job)
     return list(by_plane.values())
 
 

@@ -24,6 +24,8 @@ def expected_work(program: Program, facts: Mapping[str, Any]) -> dict[str, float
     chip = program.chip
     bits = 8 * chip.lanes
     reads = {kind: sum(n for unit, n in facts["reads"].items() if unit.startswith(kind)) for kind in ("sram", "rram")}
+    busy = sum(n for slot, n in facts["slot_busy"].items() if slot.startswith("vxm."))
+    twice = sum(op.rep for op in program.operations if op.mnemonic == "fmadd")  # a product and a sum
     i8 = sum(count for key, count in facts["macs"].items() if key.endswith(".i8"))
     return {
         "sram_read_bit_pj": reads["sram"] * bits,
@@ -31,7 +33,7 @@ def expected_work(program: Program, facts: Mapping[str, Any]) -> dict[str, float
         "rram_read_bit_pj": reads["rram"] * (64 + 16),  # with the check bits of BCH (80, 64)
         "mac_i8_pj": i8,
         "mac_f16_pj": sum(facts["macs"].values()) - i8,
-        "alu_lane_pj": sum(n for slot, n in facts["slot_busy"].items() if slot.startswith("vxm.")) * chip.lanes,
+        "alu_lane_pj": (busy + twice) * chip.lanes,
         "hop_byte_pj": sum(facts["stream_hops"].values()) * chip.lanes,
     }
 
