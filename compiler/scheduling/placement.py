@@ -355,17 +355,18 @@ class _Placement:
         return self.places
 
     def run_by_freedom(self, order: list[Group]) -> Places:
-        """Weights and constants in this order; then always the group that has the fewest slices left for its width (as DSATUR
-        colours graphs), of those the one with most neighbours, of those the first in the order. A group that has none left
-        takes those of neighbours, which look for others."""
+        """Weights, constants and what lives long in this order; then always the group that has the fewest slices left for its
+        width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in the order. A group that
+        has none left takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
-        for group in (*weights, *constants):
+        lasting = [g for g in order if self.lasts(g) and g not in {*weights, *constants}]
+        for group in (*weights, *constants, *lasting):
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
         movable = set(order) - set(weights)
-        waiting = movable - set(constants)
+        waiting = movable - set(constants) - set(lasting)
         taken = {group: self.taken_near(group) for group in waiting}
         heap = [self.freedom(group, number[group], taken[group]) for group in waiting]
         heapify(heap)
@@ -386,6 +387,12 @@ class _Placement:
                     taken[other] |= mine
                     heappush(heap, self.freedom(other, number[other], taken[other]))
         return self.places
+
+    def lasts(self, group: Group) -> bool:
+        """Whether the group is a temporary that lives for more than half of the program: it would find no words that are free
+        all the time, once others have gone through all slices."""
+        first, last = self.lives[group[0]]
+        return self.flow.buffers[group[0]].role == "temporary" and 2 * (last - first) > len(self.flow.trips)
 
     def freedom(self, group: Group, number: int, taken: set[str]) -> tuple[int, int, int]:
         """(how often the group's width goes into the slices of one side that are not taken, most neighbours first, number)."""
