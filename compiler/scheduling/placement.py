@@ -178,10 +178,10 @@ def place(
 def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, device: DeviceRows | None) -> Places:
     fault: ModelFault | None = None
     crowded: list[tuple[int, Places]] = []
-    for packed, by_freedom, order in _attempts(flow, scheme):
+    for packed, way, order in _attempts(flow, scheme):
         placement = _Placement(flow, chip, scheme, packed, residents, device)
         try:
-            places = placement.run_by_freedom(order) if by_freedom else placement.run(order)
+            places = placement.run(order) if way == "order" else placement.run_by_freedom(order, way == "lasting first")
         except ModelFault as found:
             fault = fault or found
             continue
@@ -195,13 +195,14 @@ def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, de
     return min(crowded, key=lambda found: found[0])[1]
 
 
-def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, bool, list[Group]]]:
-    """(packed, by freedom, order): spread by freedom, spread in two of the orders, packed in all of them."""
+def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, str, list[Group]]]:
+    """(packed, way, order): spread by freedom, then with what lives long first; spread in two of the orders, packed in all."""
     first = next(_orders(flow, scheme))
-    yield False, True, first
+    yield False, "freedom", first
+    yield False, "lasting first", first
     orders = list(_orders(flow, scheme))
-    yield from ((False, False, order) for order in orders[:2])
-    yield from ((True, False, order) for order in orders)
+    yield from ((False, "order", order) for order in orders[:2])
+    yield from ((True, "order", order) for order in orders)
 
 
 def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
@@ -354,14 +355,14 @@ class _Placement:
             self.place_group(group, self.flow.buffers[group[0]])
         return self.places
 
-    def run_by_freedom(self, order: list[Group]) -> Places:
-        """Weights, constants and what lives long in this order; then always the group that has the fewest slices left for its
-        width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in the order. A group that
-        has none left takes those of neighbours, which look for others."""
+    def run_by_freedom(self, order: list[Group], lasting_first: bool) -> Places:
+        """Weights, constants and, if asked for, what lives long in this order; then always the group that has the fewest slices
+        left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in the order.
+        A group that has none left takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
-        lasting = [g for g in order if self.lasts(g) and g not in {*weights, *constants}]
+        lasting = [g for g in order if lasting_first and self.lasts(g) and g not in {*weights, *constants}]
         for group in (*weights, *constants, *lasting):
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
