@@ -195,36 +195,10 @@ def _grow(
                 if _byte_streams(grown) <= chip.streams * 3 // 4:
                     cluster.operations.append(maker)
                     pending.append(maker)
-    for op in [op for op in cluster.operations if op is not root and _narrows(op)]:
-        made = _makers(op, cluster)
-        if any(_computed(o) and o.owner not in made and o.owner is not cluster.matmul for m in made for o in m.operands):
-            cluster.operations = [other for other in cluster.operations if other not in made]
     if any(isinstance(op, TakeOp) and op.x.owner is not cluster.matmul for op in cluster.operations):
         # The product cannot come along, so what is taken of it is in memory: begin again without.
         return _grow(root, assigned, chip, limit, products, takes=False)
     return cluster
-
-
-def _narrows(op: Operation) -> bool:
-    return isinstance(op, CastOp) and BYTES[tensor_of(op.result).type] < BYTES[tensor_of(op.x).type]
-
-
-def _computed(value: SSAValue) -> bool:
-    return isinstance(value.owner, (*ELEMENTWISE, MatmulOp, StencilOp))
-
-
-def _makers(op: Operation, cluster: Cluster) -> set[Operation]:
-    """A conversion to fewer bytes and the members that lead to it. Where they begin with what another trip computes, they are
-    better part of that trip: less goes to memory. Nothing if they begin with the cluster's own product."""
-    found, pending = {op}, [op]
-    while pending:
-        for operand in pending.pop().operands:
-            if cluster.matmul and operand is cluster.matmul.result:
-                return set()
-            if isinstance(operand.owner, Operation) and operand.owner in cluster.members and operand.owner not in found:
-                found.add(operand.owner)
-                pending.append(operand.owner)
-    return found
 
 
 def _taken_on_the_way(op: TakeOp, chip: Chip) -> bool:
