@@ -52,7 +52,7 @@ class _Twin:
         self.outputs: list[Any] = []
 
     def translate(self, op: Operation) -> None:
-        """Raises NotImplementedError for operations that no builder here uses."""
+        """Raises ValueError for operations that no builder here uses."""
         from onnx import TensorProto, helper
 
         match op:
@@ -94,7 +94,7 @@ class _Twin:
             case graph.MatmulOp() if op.transpose_b is None:
                 return self.node("MatMul", x)
             case _:
-                raise NotImplementedError(f"{op.name} has no twin yet")
+                raise ValueError(f"{op.name}: no builder of a network uses it, so there is no ONNX for it here")
 
     def image(self, kind: str, x: list[str], **attributes: Any) -> str:
         """An operation on images [H, W, C], which ONNX has as [1, C, H, W]."""

@@ -291,6 +291,11 @@ def element_type(array: NDArray[np.generic]) -> ElementType:
     return next(k for k in TYPES if array.dtype == NUMPY_TYPES[k])
 
 
+def mxm_mode(a: SSAValue, w: SSAValue) -> str:
+    """MXM mode for activations and weights of these types (f32 is decomposed before)."""
+    return {("i8", "i8"): "i8", ("f16", "f16"): "f16", ("f16", "i8"): "i8f16"}[tensor_of(a).type, tensor_of(w).type]
+
+
 def mxm_sides(chip: Chip) -> list[Side]:
     """Sides that have matrix planes, west first."""
     return [s for s in ("w", "e") if any(p.side == s for p in chip.planes)]

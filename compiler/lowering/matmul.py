@@ -12,11 +12,11 @@ from xdsl.ir import SSAValue
 from compiler.dialects.graph import MatmulOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering, describe, mxm_sides, weight_rows_per_cycle
+from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
-from compiler.lowering.matmul_plan import Plan, mode_of, plan
+from compiler.lowering.matmul_plan import Plan, plan
 from compiler.lowering.transposed_loads import SPAN, blocks_of, load_blocks, require_transposed_loads
 from compiler.lowering.transposes import exchange
 from compiler.lowering.views import Run, View, fixed_windows, runs
@@ -138,7 +138,7 @@ def _transposed_by_lanes(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tup
 def activations(lowering: Lowering, op: MatmulOp) -> View:
     """The left operand where it lies; a window must be fed in one step, for it lies within one tile of lanes."""
     view = lowering.window(op.a)
-    return view if view.plain or view.columns <= lowering.chip.depth(mode_of(op)) else lowering.view(op.a)
+    return view if view.plain or view.columns <= lowering.chip.depth(mxm_mode(op.a, op.b)) else lowering.view(op.a)
 
 
 def shifts_loads(chip: Chip) -> bool:

@@ -8,7 +8,7 @@ from math import prod
 
 from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import mxm_sides, weight_rows_per_cycle
+from compiler.lowering.context import mxm_mode, mxm_sides, weight_rows_per_cycle
 from isa.chip import Chip
 from isa.errors import ModelFault
 
@@ -43,15 +43,9 @@ MIN_SHARE_ROWS = 16
 """Fewer rows than this are not worth a feed of their own (our choice)."""
 
 
-def mode_of(op: MatmulOp) -> str:
-    """MXM mode by the operand types (f32 is decomposed before)."""
-    a, b = tensor_of(op.a).type, tensor_of(op.b).type
-    return {("i8", "i8"): "i8", ("f16", "f16"): "f16", ("f16", "i8"): "i8f16"}[a, b]
-
-
 def plan(op: MatmulOp, chip: Chip) -> Plan:
     """The cheapest way to spread a matmul, by cycles of the busiest plane. Raises ModelFault."""
-    mode = mode_of(op)
+    mode = mxm_mode(op.a, op.b)
     if mode not in chip.mxm.modes:
         raise ModelFault(
             f"matmul: chip {chip.name} has no {mode} mode",

@@ -91,7 +91,7 @@ class _Stencil:
         self.own_rows = self.constant_rows()
 
     def run(self) -> None:
-        queues = [self.side(side, mine) for side, jobs in self.plan.jobs.items() for mine in _apart(jobs)]
+        queues = [self.side(side, mine) for side, jobs in self.plan.jobs.items() for mine in _side_by_side(jobs)]
         while queues:
             queues = [queue for queue in queues if next(queue, None) is not None]
 
@@ -281,7 +281,7 @@ class _Stencil:
         return side
 
 
-def _apart(jobs: Sequence[Job]) -> list[list[Job]]:
+def _side_by_side(jobs: Sequence[Job]) -> list[list[Job]]:
     """Jobs that go on side by side: each plane's, where none shares a job with another; else all in one row."""
     if any(len(job.shares) > 1 for job in jobs):
         return [list(jobs)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from compiler.dialects.graph import StencilOp
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import mxm_sides, weight_rows_per_cycle
+from compiler.lowering.context import mxm_mode, mxm_sides, weight_rows_per_cycle
 from isa.chip import Chip, Side
 
 MOST_TURNS = 2
@@ -38,13 +38,9 @@ class StencilPlan:
         return list(self.jobs)
 
 
-def mode_of(op: StencilOp) -> str:
-    return {("i8", "i8"): "i8", ("f16", "f16"): "f16", ("f16", "i8"): "i8f16"}[tensor_of(op.x).type, tensor_of(op.w).type]
-
-
 def stencil_plan(op: StencilOp, chip: Chip) -> StencilPlan:
     """Rows over sides, or tiles over sides where rows are too few to hide the loads of all tiles."""
-    mode = mode_of(op)
+    mode = mxm_mode(op.x, op.w)
     planes: dict[Side, list[int]] = {side: [] for side in mxm_sides(chip)}
     for plane in range(0, len(chip.planes), 1 if mode == "i8" else 2):
         side = chip.planes[plane].side

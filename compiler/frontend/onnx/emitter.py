@@ -124,10 +124,6 @@ class OnnxEmitter(GraphEmitter):
         self._names.add(name)
         return name
 
-    def known_on_chip(self, array: Array, kind: str) -> Value:
-        """An array in the chip's representation of `kind`."""
-        return self.value(self._stored(array, ""), kind)
-
     # Elementwise
 
     def unary(self, fn: str, x: Value) -> Value:
