@@ -20,7 +20,8 @@ from measure.llama import Llama
 from measure.tables import Column, Row, arguments_of, mark, positive, print_json, print_table, run_or_explain
 
 from compiler.cli.llm.generator import Generator
-from compiler.cli.llm.model import Model, read_model
+from compiler.cli.llm.gguf_model import read_gguf_model
+from compiler.cli.llm.model import Model
 from compiler.cli.llm.sampling import Sampling
 from compiler.cli.llm.tokenizer import TokenizerOf
 from isa.chip import load_chip
@@ -68,7 +69,7 @@ def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], Generato
     rows: list[Row] = []
     first = second = None
     for name, count in (("decode", 1), ("prefill", BUCKET))[: 2 if args.prefill else 1]:
-        found = compiled(model.path, constants | {"FIRST": int(count > 1)}, chip, args.precision, args.context, count, first)
+        found = compiled(model.weights, constants | {"FIRST": int(count > 1)}, chip, args.precision, args.context, count, first)
         facts = found.program.facts
         must, aim = BOUNDS.get((name, args.context), (None, None)) if whole and args.precision == "i8f16" else (None, None)
         weights = sum(len(i.data) for i in found.program.images if chip.units[i.unit].kind == "rram")
@@ -94,7 +95,7 @@ def accuracy(model: Model, generator: Generator) -> list[Row]:
     tokenizer, rows = TokenizerOf(model), []
     for prompt in PROMPTS:
         tokens = tokenizer.encode(prompt)
-        reference = Llama(model.path)
+        reference = Llama(model.weights)
         expected = reference(tokens)[-1]
         logits = fresh(generator).prompt(tokens)
         wanted, after = [], expected
@@ -122,12 +123,12 @@ def perplexity(model: Model, args: argparse.Namespace) -> dict[str, float]:
     tokens = tokens[: count + 1]
     constants = dict(model.constants) | {"FIRST": 1, "WANTED": wanted}
     constants |= {} if args.layers is None else {"LAYERS": args.layers}
-    device = Device(compiled(model.path, constants, load_chip(args.chip), args.precision, count, count).program)
+    device = Device(compiled(model.weights, constants, load_chip(args.chip), args.precision, count, count).program)
     position = np.arange(count, dtype=np.int32)
     calls = [{"token": np.array(tokens[:-1], np.int32), "position": position, "last": rows.astype(np.int32)}
              for rows in position.reshape(2, wanted)]  # fmt: skip
     found = np.concatenate([device.run(given).outputs["logits"] for given in calls])
-    expected = Llama(model.path)(tokens[:-1])
+    expected = Llama(model.weights)(tokens[:-1])
 
     def of(logits: np.ndarray) -> float:
         wide = logits.astype(np.float64)
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--perplexity", action="store_true", help=f"of {PERPLEXITY_TOKENS} tokens of a text (minutes)")
     parser.add_argument("--chip", default="lpu-rram")
     args = parser.parse_args()
-    model = read_model(args.model)
+    model = read_gguf_model(args.model)
     rows, generator = measure(model, args)
     compared = accuracy(model, generator) if args.accuracy else []
     text = perplexity(model, args) if args.perplexity else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,59 @@ def write_gguf(path: Path, arrays: dict[str, np.ndarray], kind: str = "F32", tok
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def hugging_face(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same model under Hugging Face's names: rows of queries and keys go from pairs to halves, by the definition: row 2i of
+    a head is row i, row 2i + 1 is row i + head / 2."""
+    from compiler.frontend.llama_names import LAYER, WHOLE
+
+    stored: dict[str, np.ndarray] = {}
+    for key, array in arrays.items():
+        parts = key.split(".")
+        name = WHOLE.get(key) or f"model.layers.{parts[1]}.{LAYER[parts[2]]}.weight"
+        heads = {"attn_q": HEADS, "attn_k": KV_HEADS}.get(parts[-2])
+        if heads:
+            head = array.shape[0] // heads
+            order = [h * head + (2 * i if i < head // 2 else 2 * i - head + 1) for h in range(heads) for i in range(head)]
+            array = array[order]
+        stored[name] = array
+    return stored
+
+
+def write_folder(folder: Path, arrays: dict[str, np.ndarray], parts: int = 1, **numbers: object) -> Path:
+    """A folder as Hugging Face's: the numbers of the model, its weights in so many files, its tokenizer of bytes."""
+    from safetensors.numpy import save_file
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    folder.mkdir()
+    stored = hugging_face(arrays)
+    names = [f"model-{i + 1:05}-of-{parts:05}.safetensors" for i in range(parts)] if parts > 1 else ["model.safetensors"]
+    part_of = {key: names[i % parts] for i, key in enumerate(stored)}
+    for name in names:
+        save_file({key: array for key, array in stored.items() if part_of[key] == name}, folder / name)
+    if parts > 1:
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": part_of}))
+    config = {
+        "model_type": "llama",
+        "num_hidden_layers": LAYERS,
+        "hidden_size": WIDTH,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "intermediate_size": HIDDEN,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": 64,
+        "eos_token_id": 257,
+        "tie_word_embeddings": True,
+    }
+    (folder / "config.json").write_text(json.dumps(config | numbers))
+    words = [chr(code) for code in BYTES_OF_GPT2] + CONTROL
+    tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in CONTROL])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "… <|im_start|> …"}))
+    return folder

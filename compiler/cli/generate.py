@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="MODEL.gguf", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
 @click.option("--prompt", required=True, help="The text to go on with; with --chat a message to answer.")
 @click.option("--chat", is_flag=True, help="Put the prompt into the model's chat template.")
 @click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Most tokens to produce.")
@@ -49,7 +49,9 @@ def generate(
     chip: str,
     as_json: bool,
 ) -> None:
-    """Produce text with a Llama-type model from a GGUF file: weights in RRAM, keys and values in SRAM, token by token.
+    """Produce text with a Llama-type model: weights in RRAM, keys and values in SRAM, token by token.
+
+    MODEL is a GGUF file, or a folder with Hugging Face's config.json, model.safetensors (or its parts) and tokenizer.json.
 
     The decode program and the prefill program, which takes a bucket of the prompt at once, are compiled the first time and kept
     in the user's cache folder.
@@ -57,7 +59,7 @@ def generate(
     \b
     lockstep generate model.gguf --prompt "The capital of France is"
     lockstep generate model.gguf --chat --prompt "What is the capital of France?" --max-tokens 32
-    lockstep generate model.gguf --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
+    lockstep generate smollm2-folder --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
     """
     from compiler.cli.llm.generator import Generator
     from compiler.cli.llm.model import read_model

@@ -1,11 +1,10 @@
-"""Parameter files: .npz, .npy, .safetensors and .gguf, one key at a time, checked against the declaration.
+"""Parameter files: .npz, .npy, .safetensors (in parts too) and .gguf, one key at a time, checked against the declaration.
 
 A float type that is stored narrower, or in blocks, may be declared f32: that changes no value.
 """
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,15 +15,16 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from compiler.dialects.graph_shapes import Tensor
 from compiler.frontend.gguf_file import GgufFile
-from compiler.frontend.llama_names import hugging_face_name, in_gguf_order
+from compiler.frontend.llama_names import hugging_face_name
+from compiler.frontend.safetensors_file import INDEX, SafetensorsFile, ShardedFile
 from isa.errors import DataFault
 from isa.layout import NUMPY_TYPES
 
-SUFFIXES = (".npz", ".npy", ".safetensors", ".gguf")
+SUFFIXES = (".npz", ".npy", ".safetensors", INDEX, ".gguf")
 DAMAGE = (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError, NotImplementedError)
 """What the readers of the three formats raise for a file that is not one."""
 
@@ -55,12 +55,12 @@ class ParameterFiles:
 
     def read(self, name: str, key: str, kind: Tensor) -> NDArray[np.generic]:
         """The array of a key, of exactly this type and shape. Raises DataFault without a place."""
-        file = self._file(name)
+        file, shown = self._file(name), self._path(name).name
         if file.keys is not None and hugging_face_name(key, file.keys) not in file.keys:
             near = get_close_matches(key, file.keys, n=1)
             listed = ", ".join(file.keys[:20]) + (f", … ({len(file.keys)} in all)" if len(file.keys) > 20 else "")
             raise DataFault(
-                f"'{name}' has no key '{key}'",
+                f"'{shown}' has no key '{key}'",
                 notes=(f"its keys are {listed}" if file.keys else "it has no keys at all",),
                 hint=f'did you mean "{near[0]}"? write: as "{near[0]}"' if near else "",
             )
@@ -69,7 +69,7 @@ class ParameterFiles:
         if kind.type == "f32" and array.dtype == np.float16:
             array = array.astype(np.float32)
         if array.dtype.newbyteorder("<") != wanted or array.shape != kind.shape:
-            raise _mismatch(name, key, array, kind)
+            raise _mismatch(shown, key, array, kind)
         return array.astype(wanted, copy=False)
 
     def read_all(self, name: str) -> Iterator[NDArray[np.generic]]:
@@ -85,19 +85,22 @@ class ParameterFiles:
         try:
             return self._file(name).read(key)
         except (*DAMAGE, OSError, MemoryError) as error:
-            raise DataFault(f"'{name}' is damaged at key '{key}': {_reason(error)}") from None
+            raise DataFault(f"'{self._path(name).name}' is damaged at key '{key}': {_reason(error)}") from None
+
+    def _path(self, name: str) -> Path:
+        return self._instead.get(name, self._folder / name)
 
     def _file(self, name: str) -> _File:
         if name not in self._open:
-            path = self._instead.get(name, self._folder / name)
-            if path.suffix not in SUFFIXES:
-                raise DataFault(f"'{name}' is no parameter file; its name must end in {', '.join(SUFFIXES)}")
+            path = self._path(name)
+            if not path.name.endswith(SUFFIXES):
+                raise DataFault(f"'{path.name}' is no parameter file; its name must end in {', '.join(SUFFIXES)}")
             try:
                 self._open[name] = _opened(path, self._stack)
             except FileNotFoundError:
-                raise DataFault(f"there is no file '{name}'", notes=(f"looked in {path.parent}",)) from None
+                raise DataFault(f"there is no file '{path.name}'", notes=(f"looked in {path.parent}",)) from None
             except (*DAMAGE, OSError) as error:
-                raise DataFault(f"cannot read '{name}': {_reason(error)}") from None
+                raise DataFault(f"cannot read '{path.name}': {_reason(error)}") from None
         return self._open[name]
 
 
@@ -121,7 +124,9 @@ def _opened(path: Path, stack: ExitStack) -> _File:
         return _Npz(path, stack)
     if path.suffix == ".gguf":
         return GgufFile(path)
-    return _Npy(path) if path.suffix == ".npy" else _Safetensors(path, stack)
+    if path.suffix == ".npy":
+        return _Npy(path)
+    return ShardedFile(path, stack) if path.name.endswith(INDEX) else SafetensorsFile(path, stack)
 
 
 class _Npz:
@@ -148,35 +153,3 @@ class _Npy:
 
     def read(self, key: str) -> NDArray[np.generic]:
         return self._array
-
-
-class _Safetensors:
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        with path.open("rb"):
-            self._path = path
-        self._data: Any = stack.enter_context(cast(Any, safe_open)(str(path), framework="numpy"))
-        self.keys: tuple[str, ...] | None = tuple(sorted(cast(list[str], self._data.keys())))
-
-    def read(self, key: str) -> NDArray[np.generic]:
-        name = hugging_face_name(key, self.keys or ())
-        array = self._stored(name)
-        return array if name == key else in_gguf_order(key, array, self._path)
-
-    def _stored(self, key: str) -> NDArray[np.generic]:
-        kind = str(self._data.get_slice(key).get_dtype())
-        if kind == "BF16":
-            return self._bfloat16(key)
-        if kind not in ("I8", "I32", "F16", "F32", "I64", "F64", "U8", "I16", "BOOL"):
-            raise ValueError(f"its type {kind} has no NumPy counterpart")
-        return cast(NDArray[np.generic], self._data.get_tensor(key))
-
-    def _bfloat16(self, key: str) -> NDArray[np.generic]:
-        """As f32, for NumPy has no bfloat16. The file begins with the length of a JSON header of shapes and offsets."""
-        with self._path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            entry = json.loads(stream.read(length))[key]
-            first, end = entry["data_offsets"]
-            stream.seek(8 + length + first)
-            octets = stream.read(end - first)
-        wide = np.frombuffer(octets, "<u2").astype("<u4") << 16
-        return wide.view("<f4").reshape(entry["shape"])

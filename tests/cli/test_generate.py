@@ -15,6 +15,21 @@ from compiler.cli.llm.sampling import Sampling
 from compiler.cli.llm.tokenizer import TokenizerOf
 from compiler.cli.main import lockstep
 
+FOLDERS: dict[str, dict[str, object]] = {
+    "whole": {},
+    "parts": {},
+    "mute": {},
+    "weightless": {},
+    "broken": {},
+    "cut": {},
+    "bert": {"model_type": "bert"},
+    "scaled": {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+    "biased": {"attention_bias": True},
+    "nameless": {"num_hidden_layers": None},
+    "wide": {"intermediate_size": 97},
+}
+"""Folders as Hugging Face's, by what differs in their config.json."""
+
 
 @pytest.fixture(scope="module")
 def folder(tiny_llama: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,6 +43,14 @@ def folder(tiny_llama: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "header.gguf").write_bytes(whole[:40])
     (folder / "text.gguf").write_text("this is no model")
     (folder / "bert.gguf").write_bytes(whole.replace(b"llama", b"bertt"))
+    for name, numbers in FOLDERS.items():
+        tiny_llama.write_folder(folder / name, arrays, parts=1 + (name == "parts"), **numbers)
+    (folder / "mute" / "tokenizer.json").unlink()
+    (folder / "weightless" / "model.safetensors").unlink()
+    (folder / "empty").mkdir()
+    (folder / "broken" / "tokenizer.json").write_text("{")
+    cut = folder / "cut" / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:5000])
     return folder
 
 
@@ -62,6 +85,16 @@ def test_prefill_says_what_decode_says(folder: Path) -> None:
     assert at_once["prompt_cycles"] < by_bucket["prompt_cycles"]
 
 
+def test_a_folder_says_what_a_gguf_file_says(folder: Path) -> None:
+    words = ("--prompt", "Hello there", "--max-tokens", "4", "--json", "--bucket", "1")
+    expected, *found = (json.loads(generate(folder, name, *words).stdout) for name in ("tiny.gguf", "whole", "parts"))
+    for values in found:
+        assert values["tokens"] == expected["tokens"]
+        assert values["token_cycles"] == expected["token_cycles"]
+    file = json.loads(generate(folder, "whole/model.safetensors", *words).stdout)
+    assert file["tokens"] == expected["tokens"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -76,6 +109,16 @@ def test_prefill_says_what_decode_says(folder: Path) -> None:
         (("tiny.gguf", "--prompt", "x", "--context", "65"), "trained for 64 positions"),
         (("q6.gguf", "--prompt", "x"), "declared is f32[96, 64]"),
         (("tiny.gguf", "--prompt", "x", "--chip", "tiny"), "does not fit"),
+        (("mute", "--prompt", "x"), "there is no tokenizer.json"),
+        (("weightless", "--prompt", "x"), "there is no model.safetensors and no model.safetensors.index.json"),
+        (("empty", "--prompt", "x"), "there is no config.json"),
+        (("broken", "--prompt", "x"), "tokenizer.json"),
+        (("cut", "--prompt", "x"), "cannot read 'model.safetensors'"),
+        (("bert", "--prompt", "x"), "a model of the type 'bert'"),
+        (("scaled", "--prompt", "x"), "scales its rotary embedding"),
+        (("biased", "--prompt", "x"), "config.json says attention_bias = true"),
+        (("nameless", "--prompt", "x"), "config.json must say num_hidden_layers"),
+        (("wide", "--prompt", "x"), "declared is f32[97, 64]"),
     ],
 )
 def test_refused(folder: Path, words: tuple[str, ...], message: str) -> None:

@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 
 from compiler.dialects.graph_shapes import Tensor
 from compiler.frontend.gguf_file import READABLE, GgufFile
-from compiler.frontend.llama_names import LAYER, WHOLE
 from compiler.frontend.parameters import ParameterFiles
 from isa.errors import DataFault
 
@@ -74,17 +73,7 @@ def test_the_embedding_is_the_head_where_there_is_none(tiny_llama: ModuleType, t
 def test_safetensors_with_the_names_of_hugging_face(tiny_llama: ModuleType, tmp_path: Path) -> None:
     """Halves of heads become neighbouring pairs; scores of turned queries and keys are the same either way."""
     arrays = tiny_llama.tensors()
-    stored: dict[str, np.ndarray] = {}
-    for key, array in arrays.items():
-        parts = key.split(".")
-        name = WHOLE.get(key) or f"model.layers.{parts[1]}.{LAYER[parts[2]]}.weight"
-        heads = {"attn_q": tiny_llama.HEADS, "attn_k": tiny_llama.KV_HEADS}.get(parts[-2])
-        if heads:  # pairs to halves, by the definition: row 2i of a head is row i, row 2i + 1 is row i + head / 2
-            head = array.shape[0] // heads
-            order = [h * head + (2 * i if i < head // 2 else 2 * i - head + 1) for h in range(heads) for i in range(head)]
-            array = array[order]
-        stored[name] = array
-    save_file(stored, tmp_path / "model.safetensors")
+    save_file(tiny_llama.hugging_face(arrays), tmp_path / "model.safetensors")
     config = {"num_attention_heads": tiny_llama.HEADS, "num_key_value_heads": tiny_llama.KV_HEADS}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with ParameterFiles(tmp_path) as files:
@@ -95,3 +84,24 @@ def test_safetensors_with_the_names_of_hugging_face(tiny_llama: ModuleType, tmp_
             files.read("model.safetensors", "blk.0.attn_q.weight", Tensor("f32", (64, 64)))
         with pytest.raises(DataFault, match=r"has no key 'blk\.9"):
             files.read("model.safetensors", "blk.9.attn_q.weight", Tensor("f32", (64, 64)))
+
+
+def test_safetensors_in_parts(tiny_llama: ModuleType, tmp_path: Path) -> None:
+    arrays = tiny_llama.tensors()
+    folder = tiny_llama.write_folder(tmp_path / "parts", arrays, parts=3)
+    index = "model.safetensors.index.json"
+    with ParameterFiles(folder) as files:
+        for key in ("blk.1.attn_k.weight", "blk.0.ffn_up.weight", "output.weight"):
+            expected = arrays["token_embd.weight" if key == "output.weight" else key]
+            np.testing.assert_array_equal(files.read(index, key, Tensor("f32", expected.shape)), expected)
+    for part in folder.glob("model-*.safetensors"):
+        part.unlink()
+    with (
+        ParameterFiles(folder) as files,
+        pytest.raises(DataFault, match=r"its part 'model-0000\d-of-00003\.safetensors' is missing"),
+    ):
+        files.read(index, "blk.1.attn_k.weight", Tensor("f32", arrays["blk.1.attn_k.weight"].shape))
+    for text in ("[]", "{", '{"weight_map": 3}', '{"weight_map": {"w": "../x.safetensors"}}'):
+        (folder / index).write_text(text)
+        with ParameterFiles(folder) as files, pytest.raises(DataFault, match=r"cannot read 'model\.safetensors\.index\.json'"):
+            files.read(index, "w", Tensor("f32", (2,)))

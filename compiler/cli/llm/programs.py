@@ -40,12 +40,12 @@ class Wanted:
 
         constants = {**self.model.constants, "CONTEXT": self.context, "ROWS": rows}
         constants["FIRST"] = int(self.first_only and rows > 1)
-        return Reading(self.precision, settings=Settings(constants, {"model.gguf": self.model.path}))
+        return Reading(self.precision, settings=Settings(constants, {"model.gguf": self.model.weights}))
 
     def key(self) -> str:
         """sha256 of everything that both programs depend on: weights, decoder, numbers, chip, and Lockstep itself."""
         digest = hashlib.sha256()
-        for file in (self.model.path, self.decoder, *sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))):
+        for file in (*self.model.files, self.decoder, *sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))):
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         digest.update(f"{self.precision} {self.context} {self.chip.digest}".encode())
