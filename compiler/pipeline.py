@@ -19,6 +19,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place
 from compiler.lowering.capacity import require_room
 from compiler.pass_pipeline import parse_passes
+from compiler.progress import stage
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.flow_schedule import TripFault
 from compiler.scheduling.placement import NoRoomFault
@@ -55,6 +56,7 @@ def compile_graph(
     """
     with _collector_paused():
         module = run_pipeline(module, new_context(weights, chip, beside, device), passes)
+        stage("emission")
         found = read_schedule(module, chip)
         program = emit(found, weights, chip)
         bound, by = lower_bound(found, chip)
@@ -66,6 +68,7 @@ def compile_graph(
     used = module.attributes.get(FUSE_LIMIT)
     if isinstance(used, IntegerAttr):
         program.facts["fuse_limit"] = used.value.data
+    stage("checking")
     try:
         require_valid(program)
     except ScheduleFault as fault:
@@ -127,6 +130,7 @@ def run_passes(
     if at < len(steps):
         require_room(module, require_chip_of(context, LowerToFlowPass.name))
     for step in steps[:at]:
+        stage(step.name)
         step.apply(context, module)
     while True:
         lowering = steps[at] if at < len(steps) else None
@@ -134,6 +138,7 @@ def run_passes(
         graph = module.clone() if again else module
         try:
             for step in steps[at:]:
+                stage(step.name)
                 step.apply(context, module)
             return module
         except (TripFault, NoRoomFault):

@@ -96,8 +96,10 @@ def compile_source(
     """
     from compiler.interface import FACT, fact_of
     from compiler.pipeline import compile_graph
+    from compiler.progress import stage
 
     begun = time.perf_counter()
+    stage("reading")
     declared = declare_source(path, chip, reading)
     program = compile_graph(declared.module.clone(), declared.weights, chip, passes, beside, device)
     if declared.inputs or declared.outputs:

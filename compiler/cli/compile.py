@@ -77,7 +77,7 @@ def compile_command(
     """
     from compiler.cli import measures
     from compiler.cli.output_files import require_file, write_file
-    from compiler.cli.progress import working
+    from compiler.cli.progress import following
     from compiler.cli.report import program_report
     from compiler.session import performance, program_of, read_program, rows_of_device
     from isa.chip import load_chip
@@ -98,11 +98,11 @@ def compile_command(
         if path:
             require_file(path)
     if emit in IR_STAGES:
-        with working("compiling"):
+        with following("compiling"):
             text = _stage_text(source, target, reading, passes, emit)
         _emit(text, output)
         return
-    with working("compiling"):
+    with following("compiling"):
         begun = time.perf_counter()
         program, cached = program_of(source, target, reading, passes, first, rows, use_cache=not no_cache)
         seconds = time.perf_counter() - begun

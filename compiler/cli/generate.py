@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from collections.abc import Generator as Steps
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +64,7 @@ def generate(
     from compiler.cli.llm.programs import Wanted, programs
     from compiler.cli.llm.sampling import Sampling
     from compiler.cli.llm.tokenizer import TokenizerOf
+    from compiler.cli.progress import following
     from isa.chip import load_chip
     from isa.errors import DataFault
 
@@ -82,7 +81,7 @@ def generate(
     bucket = min(bucket, context)
     wanted = Wanted(found, target, precision, context, bucket, first_only=len(tokens) <= bucket)
     begun = time.perf_counter()
-    with _stages() as say:
+    with following("preparing") as say:
         decode, prefill = programs(wanted, say)
         say("preparing the device")
         generator = Generator(decode, prefill, first_only=wanted.first_only)
@@ -91,7 +90,9 @@ def generate(
     produced: list[int] = []
     text = ""
     steps = generator.continuation(tokens, max_tokens, Sampling(temperature, top_k), seed, tokenizer.ends)
-    for token in steps:
+    with following("the prompt"):
+        first = next(steps)
+    for token in chain((first,), steps):
         produced.append(token)
         longer = tokenizer.decode(produced)
         if not as_json and not longer.endswith("\N{REPLACEMENT CHARACTER}"):
@@ -108,20 +109,6 @@ def generate(
     click.echo("\n")
     for line in _lines(values):
         click.echo(line, err=True)
-
-
-@contextmanager
-def _stages() -> Steps[Callable[[str], None]]:
-    """A spinner that says what is being done, on terminals."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("reading the model") as status:
-        yield status.update
 
 
 def _measures(generator: Generator, clock_ghz: float, prompt_tokens: int, produced: list[int]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def verify(
     lockstep verify model.lks --set ROWS=4 --params weights.npz=trained.npz
     """
     from compiler.cli import measures, tensors
-    from compiler.cli.progress import working
+    from compiler.cli.progress import following, working
     from compiler.cli.random_inputs import random_inputs
     from compiler.session import compile_source, performance, run_and_compare
     from isa.chip import load_chip
@@ -54,7 +54,7 @@ def verify(
     files = tensors.parse_assignments(inputs)
     given = tensors.read_inputs(files)
     target = load_chip(chip)
-    with working("compiling"):
+    with following("compiling"):
         compiled = compile_source(source, target, reading, passes)
     if files:
         each = tensors.split_calls(given, files, compiled.program, calls)

@@ -45,6 +45,7 @@ from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.stencil import lower_stencil
 from compiler.lowering.transposes import lower_transpose
 from compiler.lowering.views import View, view_of
+from compiler.progress import stage
 from compiler.scheduling.shared_memory import Residents
 from compiler.scheduling.trip import Flow
 from compiler.weights import WeightStore
@@ -65,7 +66,9 @@ def lower_graph(
     lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
     lowering.hints |= resident_hints(block, residents)
     ending: list[UpdateOp] = []
+    advance = stage("lower-to-flow", len(block.ops))
     for op in block.ops:
+        advance(1)
         try:
             if isinstance(op, UpdateOp):
                 ending.append(op)

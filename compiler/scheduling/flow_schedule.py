@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import networkx as nx
 
+from compiler.progress import stage
 from compiler.scheduling.dependences import dependence_graph
 from compiler.scheduling.list_scheduler import NoPlaceError, Scheduled, schedule
 from compiler.scheduling.placed import PlacedTrip, Places, RigidityError, place_trip
@@ -19,7 +20,9 @@ class TripFault(ModelFault):
 def place_trips(flow: Flow, places: Places, chip: Chip) -> list[PlacedTrip]:
     """Operations of all trips with their offsets. Raises TripFault for a trip whose meetings contradict each other."""
     placed: list[PlacedTrip] = []
+    advance = stage("offsets", len(flow.trips))
     for trip in flow.trips:
+        advance(1)
         try:
             placed.append(place_trip(trip, flow.buffers, places, chip))
         except RigidityError as error:

@@ -14,6 +14,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.progress import stage
 from compiler.scheduling.placed import PlacedTrip, Step, Wire
 from compiler.scheduling.reservation import ANY_HALF, Reservations
 from isa.chip import Chip
@@ -60,7 +61,9 @@ def schedule(trips: list[PlacedTrip], graph: nx.DiGraph[int], chip: Chip, progra
     ready = [(-priority[i], i) for i in range(len(trips)) if not waiting[i]]
     heapq.heapify(ready)
     result: list[Scheduled | None] = [None] * len(trips)
+    advance = stage("schedule", len(trips))
     while ready:
+        advance(1)
         _, i = heapq.heappop(ready)
         placed = _place(trips[i], earliest[i], tables)
         result[i] = placed

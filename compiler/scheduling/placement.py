@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from compiler.progress import stage
 from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.eviction import cheapest_eviction
@@ -363,7 +364,9 @@ class _Placement:
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
         lasting = [g for g in order if lasting_first and self.lasts(g) and g not in {*weights, *constants}]
+        advance = stage("place-memory", len(order))
         for group in (*weights, *constants, *lasting):
+            advance(1)
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
         movable = set(order) - set(weights)
@@ -376,9 +379,11 @@ class _Placement:
             if group not in waiting:
                 continue
             waiting.remove(group)
+            advance(1)
             if not self.try_group(group, self.flow.buffers[group[0]]):
                 moved = self.make_way(group, self.flow.buffers[group[0]], movable)
                 waiting |= moved
+                advance(-len(moved))
                 for other in moved | {o for m in moved for o in self.graph.neighbors(m) if o in waiting}:
                     taken[other] = self.taken_near(other)
                     heappush(heap, self.freedom(other, number[other], taken[other]))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.cli.measures import describe_cycles, describe_use, write_json
-from compiler.cli.progress import working
+from compiler.cli.progress import following, working
 from compiler.cli.report import program_report
 from compiler.session import Compiled, Result, compile_file, performance, run_and_compare
 from isa.chip import load_chip
@@ -63,7 +63,7 @@ def write_files(compiled: Compiled, last: Result) -> list[Path]:
 
 def main() -> None:
     images, labels = held_out()
-    with working("compiling"):
+    with following("compiling"):
         compiled = compile_file(HERE / "digits.lks", load_chip(CHIP))
     with working(f"running {len(images)} images"):
         results = run_and_compare(compiled, [{"x": image[None]} for image in images], ["fast"])

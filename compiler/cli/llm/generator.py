@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.cli.llm.sampling import Sampling
+from compiler.progress import stage
 from isa.errors import DataFault
 from isa.program import Program
 from sim.device import Device, Machine, Result
@@ -52,9 +53,12 @@ class Generator:
                 hint="shorten the prompt, or ask for a longer --context",
             )
         logits = np.zeros(0, np.float32)
+        advance = stage("positions", len(tokens))
         while self.position < len(tokens):
+            before = self.position
             by_bucket = self.prefill is not None and len(tokens) > 1 and not (self.first_only and self.position)
             logits = self._bucket(tokens) if by_bucket else self.step(tokens[self.position])
+            advance(self.position - before)
         return logits
 
     def step(self, token: int) -> Array:
