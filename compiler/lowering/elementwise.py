@@ -71,9 +71,9 @@ class ClusterBody:
         columns = tensor_of(cluster.result).shape[-1:]
         unwritten = self.more or [replace(parts[0], columns=columns[0]) for parts in self.fold_parts]
         result = lowering.result(cluster.result) if cluster.written else unwritten[0]
-        inside = {op.results[0] for op in cluster.operations}
-        if cluster.matmul:
-            inside.add(cluster.matmul.result)
+        inside: set[SSAValue] = {op.results[0] for op in cluster.operations}
+        if cluster.product is not None:
+            inside.add(cluster.product)
         self.operands: list[SSAValue] = []
         self.scalars: dict[SSAValue, float] = {}
         for op in cluster.operations:

@@ -25,6 +25,7 @@ from compiler.dialects.graph import (
 )
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.lane_permutes import keeps_vectors
+from compiler.lowering.summed_rows import makers_of_sum, summed_product
 from isa.chip import Chip
 from isa.spec import BYTES
 
@@ -39,7 +40,8 @@ class Cluster:
     """Operations, each before its users. `matmul` feeds them, if any; their `result` leaves, and what else is made of it.
 
     `folds` are reductions over the lanes of the result, which the lane unit does on the way to memory. `more` are the last
-    operations of other clusters, which need nothing else that the program computes.
+    operations of other clusters, which need nothing else that the program computes. `summed` is the sum of all rows of the
+    product, where the cluster takes that in its place: the accumulators add them.
     """
 
     operations: list[Operation] = field(default_factory=list[Operation])
@@ -48,6 +50,12 @@ class Cluster:
     more: list[Operation] = field(default_factory=list[Operation])
     root: Operation | None = None
     """The operation that makes the result; None where the matmul does."""
+    summed: SSAValue | None = None
+
+    @property
+    def product(self) -> SSAValue | None:
+        """What the planes give, if they do."""
+        return self.summed if self.summed is not None else self.matmul.result if self.matmul else None
 
     @property
     def result(self) -> SSAValue:
@@ -88,6 +96,8 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
             assigned[op] = cluster
         if cluster.matmul:
             assigned[cluster.matmul] = cluster
+        if cluster.summed is not None:
+            assigned.update((op, cluster) for op in makers_of_sum(cluster.summed))
     if limit > 1 and "reduce" in chip.sxm.instructions:
         for op in block.ops:
             if isinstance(op, ReduceOp) and _folds_lanes(op):
@@ -177,7 +187,10 @@ def _grow(
                 continue
             if isinstance(maker, MatmulOp) and tensor_of(operand).shape != shape:
                 continue
-            if isinstance(maker, MatmulOp | StencilOp) and cluster.matmul is None:
+            product = summed_product(operand, chip) if cluster.matmul is None else None
+            if product and tensor_of(operand).shape == shape and product not in assigned and not _overwritten(product, root):
+                cluster.matmul, cluster.summed = product, operand
+            elif isinstance(maker, MatmulOp | StencilOp) and cluster.matmul is None:
                 cluster.matmul = maker
             elif (
                 isinstance(maker, TakeOp)

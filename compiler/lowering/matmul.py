@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
@@ -16,7 +16,7 @@ from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides, w
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
-from compiler.lowering.matmul_plan import Plan, plan
+from compiler.lowering.matmul_plan import Plan, plan, plan_of_sum
 from compiler.lowering.transposed_loads import SPAN, blocks_of, load_blocks, require_transposed_loads
 from compiler.lowering.transposes import exchange
 from compiler.lowering.views import Run, View, fixed_windows, runs
@@ -56,13 +56,17 @@ class Chunk:
 def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     """A matmul and the cluster that it feeds (which may be empty)."""
     lowering.origin = describe(op)
-    spread = plan(op, lowering.chip)
+    spread = plan(op, lowering.chip) if cluster.summed is None else plan_of_sum(op, lowering.chip)
     a = activations(lowering, op)
     # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
     a_alone = replace(a, columns=0)
     weights = list(_stationaries(lowering, op, spread))
     body = ClusterBody(lowering, cluster, {a.buffer: a_alone}) if cluster.operations or cluster.folds else None
     result = body.views[0] if body else lowering.result(op.result)
+    if cluster.summed is not None and body:
+        jobs = MatmulJobs(lowering, spread, cluster.summed, result.columns, a.columns, body, result.plain, 1)
+        jobs.run_summed(a, [v.at((0,) * len(result.leading)) for v in body.views], weights)
+        return
     product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain, len(weights))
     for index, weight in weights:
         views = [a.at(index), result.at(index)]
@@ -181,13 +185,7 @@ class MatmulJobs:
     def run(self, views: list[View], weight: Stationary) -> None:
         """views: activations, result, further operands of the body, all with the same leading sizes."""
         chip = self.lowering.chip
-        limit = chip.mxm.accumulators
-        chunks = [
-            c
-            for fixed in fixed_windows(views)
-            for run in runs(fixed, self.lowering.flow.buffers)
-            for c in _cut(Chunk(run, tuple(v.tiled(chip.lanes) for v in fixed)), limit)
-        ]
+        chunks = self.chunks_of(views)
         tiles = list(range(-(-self.columns // chip.lanes)))
         queues: dict[tuple[int, Side | None], list[Iterator[None]]] = {}
         for turn, side in enumerate(mxm_sides(chip)):
@@ -200,6 +198,15 @@ class MatmulJobs:
                     queues.setdefault((number, side), []).append(job)
         _take_turns(list(queues.values()))
         self.batch += 1
+
+    def chunks_of(self, views: list[View]) -> list[Chunk]:
+        chip = self.lowering.chip
+        return [
+            c
+            for fixed in fixed_windows(views)
+            for run in runs(fixed, self.lowering.flow.buffers)
+            for c in _cut(Chunk(run, tuple(v.tiled(chip.lanes) for v in fixed)), chip.mxm.accumulators)
+        ]
 
     def group_for(self, tile: int, weight: Stationary) -> int:
         """The group of planes for a tile column: the next in turn on the side where the weights are. Entries of a batch go to
@@ -244,8 +251,38 @@ class MatmulJobs:
             for plane in planes:
                 entry = 0
                 for chunk in work[plane]:
-                    self.feed(plane, chunk, tile, first, count, entry, 0 if weight.transposed else weight.lane)
+                    lane, last = 0 if weight.transposed else weight.lane, first + count == self.inner
+                    self.feed(plane, chunk, tile, first, count, entry, lane, fresh=first == 0, last=last)
                     entry += chunk.count
+            yield
+
+    def run_summed(self, a: View, others: list[View], weights: Sequence[tuple[tuple[int, ...], Stationary]]) -> None:
+        """The sum of all rows that the batch entries give, in one accumulator entry for each tile column. `others` are the
+        result and further operands of the body, a row each."""
+        queues: dict[int, list[Iterator[None]]] = {}
+        for tile in range(-(-self.columns // self.lowering.chip.lanes)):
+            (plane,) = self.spread.groups[self.group_for(tile, weights[0][1])]
+            queues.setdefault(plane, []).append(self.summed_job(plane, tile, a, others, weights))
+        _take_turns(list(queues.values()))
+
+    def summed_job(
+        self,
+        plane: int,
+        tile: int,
+        a: View,
+        others: list[View],
+        weights: Sequence[tuple[tuple[int, ...], Stationary]],
+    ) -> Iterator[None]:
+        """One tile column: the weights of one batch entry after the other, each multiplied by all its rows."""
+        for number, (index, weight) in enumerate(weights):
+            self.load((plane,), tile, 0, self.inner, weight)
+            self.lowering.trip().nodes.append(Swap(plane, self.spread.mode))
+            rows = list(product(*(range(size) for size in a.leading[len(index) :])))
+            for row in rows:
+                lane, first = 0 if weight.transposed else weight.lane, (number, row) == (0, rows[0])
+                last = (number, row) == (len(weights) - 1, rows[-1])
+                for chunk in self.chunks_of([a.at((*index, *row)), *others]):
+                    self.feed(plane, chunk, tile, 0, self.inner, 0, lane, fresh=first, last=last)
             yield
 
     def load(self, planes: tuple[int, ...], tile: int, first: int, count: int, weight: Stationary) -> None:
@@ -278,20 +315,21 @@ class MatmulJobs:
             value = shifted(trip, f"sxm.{side}", value, -weight.lane)
         trip.nodes.append(Load(planes, value, mode, count, 0, weight.transposed))
 
-    def feed(self, plane: int, chunk: Chunk, tile: int, first: int, count: int, entry: int, weight_lane: int) -> None:
-        """One step of a chunk; the result begins at lane `weight_lane`."""
+    def feed(
+        self, plane: int, chunk: Chunk, tile: int, first: int, count: int, entry: int, lane: int, *, fresh: bool, last: bool
+    ) -> None:
+        """One step of a chunk; the result begins at lane `lane`."""
         lowering, lanes = self.lowering, self.lowering.chip.lanes
         trip = lowering.trip()
         kind: ElementType = "i8" if self.spread.mode == "i8" else "f16"
         source = trip.value(kind, chunk.count)
         a, run = chunk.views[0], chunk.run
         trip.nodes.append(Read(a.buffer, a.tile + first // lanes, run.starts[0], run.steps[0], chunk.count, source))
-        last = first + count == self.inner
         result = trip.value("i32" if self.spread.mode == "i8" else "f32", chunk.count) if last else -1
-        lane = a.column + first % lanes
-        trip.nodes.append(Feed(plane, source, self.spread.mode, count, lane, entry, first == 0, chunk.count, result))
+        window = a.column + first % lanes
+        trip.nodes.append(Feed(plane, source, self.spread.mode, count, window, entry, fresh, chunk.count, result))
         if last:
-            self.finish(trip, plane, result, chunk, tile, weight_lane)
+            self.finish(trip, plane, result, chunk, tile, lane)
 
     def finish(self, trip: Trip, plane: int, result: int, chunk: Chunk, tile: int, lane: int) -> None:
         """The result, which begins at `lane`, through the epilogue to its place."""

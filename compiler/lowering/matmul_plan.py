@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import prod
 
@@ -73,6 +73,12 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
     ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]
     return Plan(mode, min(ways, key=lambda groups: (cycles(groups), -len(groups))), depth)
+
+
+def plan_of_sum(op: MatmulOp, chip: Chip) -> Plan:
+    """A matmul whose rows are all added up: every tile column goes to a plane of its own. Raises ModelFault."""
+    spread = plan(op, chip)
+    return replace(spread, groups=_groupings(spread.mode, chip)[-1])
 
 
 def _siblings(op: MatmulOp) -> list[MatmulOp]:

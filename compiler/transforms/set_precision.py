@@ -2,7 +2,8 @@
 
 Needs any graph program. Leaves no f32 product without a precision that has none of its own: those get `f32` or `f16`, or
 with `i8f16` their parameter is quantised a channel (column of the product) at a time:
-scale[n] = max |w[:, n]| / 127, q = rne(w / scale), x · w becomes (f16(x) · q) · scale. Where the model has quantised it
+scale[n] = max |w[:, n]| / 127, q = rne(w / scale), x · w becomes (f16(x) · q) · scale. Matrices of a batch whose products are
+all added up share their scales, and the sum is multiplied by them. Where the model has quantised it
 itself (dequantize of an i8 tensor), that tensor and its scales are used.
 """
 
@@ -22,6 +23,7 @@ from compiler.context import weights_of
 from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
+from compiler.lowering.summed_rows import makers_of_sum
 from compiler.reference.evaluate import RULES
 from compiler.transforms.emitter import Emitter, replace
 from compiler.transforms.f16_passes import Product, again, three_passes
@@ -60,6 +62,21 @@ def depth_axes(op: Product) -> tuple[int, ...]:
     return (0, 1, 2)
 
 
+def sum_of(product: Product) -> Operation:
+    """The last of the operations that do nothing but add up all rows of a batch of products; the product itself where there are
+    none."""
+    last = found = cast(Operation, product)
+    batch = isinstance(product, graph.MatmulOp) and len(tensor_of(product.b).shape) > 2
+    while batch and len(users := [use.operation for use in last.results[0].uses]) == 1:
+        last = users[0]
+        if not isinstance(last, (graph.ReshapeOp, graph.ReduceOp)):
+            break
+        makers = makers_of_sum(last.results[0])
+        if makers and makers[-1].operands[0] is product.results[0]:
+            found = last
+    return found
+
+
 class _Quantiser:
     """Quantises each weight matrix or kernel once for each side that it is multiplied from.
 
@@ -81,7 +98,9 @@ class _Quantiser:
         right, rank = product.operands[1].owner, 2 if isinstance(product, graph.MatmulOp) else 4
         if isinstance(right, graph.DequantizeOp):
             return self._given(product, right)
-        if isinstance(right, Operation) and right in self.names and len(tensor_of(right.results[0]).shape) == rank:
+        if not isinstance(right, Operation) or right not in self.names:
+            return None
+        if len(tensor_of(right.results[0]).shape) == rank or sum_of(product) is not product:
             return self._of_weights(right, depth_axes(product) == (-1,))
         return None
 
@@ -127,13 +146,22 @@ class _Quantiser:
             w, name = self._array(op), self.names[op]
             if not np.isfinite(w.astype(np.float32)).all():
                 raise ModelFault(f"parameter '{name}' is not finite and cannot be quantised", source_place(op.location))
-            q, scale = quantise_columns(w.T if transposed else w.reshape(-1, w.shape[-1]))
-            q = np.ascontiguousarray(q.T if transposed else q.reshape(w.shape))
+            columns = np.swapaxes(w, -1, -2) if transposed else w
+            q, scale = quantise_columns(columns.reshape(-1, columns.shape[-1]))
+            q = q.reshape(columns.shape)
+            q = np.ascontiguousarray(np.swapaxes(q, -1, -2) if transposed else q)
             emit, side = Emitter.after(op), ".rows" if transposed else ""
             value = emit.tensor(q, f"{name}.i8{side}", self.weights, 0)
             row = emit.tensor(scale, f"{name}.scale{side}", self.weights, SCALE_CONSTANT_BYTES)
             self.known[key] = (value, row)
         return self.known[key]
+
+
+def _scale(op: Operation, scale: SSAValue) -> None:
+    """Whoever uses the result of the operation uses it times the scale."""
+    value = op.results[0]
+    scaled = Emitter.after(op).binary("mul", value, scale)
+    value.replace_uses_with_if(scaled, lambda use: use.operation is not scaled.owner)
 
 
 @dataclass(frozen=True)
@@ -153,8 +181,10 @@ class SetPrecisionPass(ModulePass):
             emit = Emitter.before(product)
             found = quantiser.quantised(product) if self.matmul == "i8f16" else None
             if found is not None:
-                raw = emit.add(again(product, emit.cast(product.operands[0], "f16"), found[0]))
-                replace(product, emit.binary("mul", raw, found[1]))
+                last = sum_of(product)
+                raw = again(product, emit.cast(product.operands[0], "f16"), found[0])
+                replace(product, emit.add(raw))
+                _scale(raw if last is product else last, found[1])
                 continue
             quantiser.require_f16(product)
             if isinstance(product, graph.MatmulOp):
