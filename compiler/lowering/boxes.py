@@ -19,7 +19,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.exchange import exchange_matrix
-from compiler.lowering.lane_permutes import keeps_vectors, permute_rows
+from compiler.lowering.lane_permutes import keeps_vectors, permute_rows, permutes, spread_lanes
 from compiler.lowering.selection import Piece, select_lanes
 from compiler.lowering.views import View
 from isa.layout import NUMPY_TYPES
@@ -189,6 +189,11 @@ def split_columns(lowering: Lowering, source: View, target: View, parts: int) ->
         for row in range(source.rows):
             # Loaded as every row of a matrix, the columns of this one are its vectors once rows and columns are exchanged.
             exchange_matrix(lowering, replace(rows.at((row,)), leading=(lanes,), strides=(0,)), each.at((row,)))
+        return
+    if target.columns == 1 and permutes(lowering.chip):
+        rows, each = source.with_leading((source.rows,)), target.with_leading((source.rows, parts))
+        for row in range(source.rows):
+            spread_lanes(lowering, rows.at((row,)), each.at((row,)))
         return
     shaped = target.with_leading((*source.leading, parts))
     low = (0,) * len(source.leading)

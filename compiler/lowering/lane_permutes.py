@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from compiler.lowering.context import Lowering, mxm_sides
+from compiler.lowering.lane_maps import lane_places, lane_sides, next_lane_side
 from compiler.lowering.views import View, runs
 from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.chip import Chip, Side
+
+
+def permutes(chip: Chip) -> bool:
+    """Whether there are lane units that permute."""
+    return "permute" in chip.sxm.instructions and bool(lane_sides(chip))
+
+
+def spread_lanes(lowering: Lowering, row: View, target: View) -> None:
+    """The elements of one row, each to every lane of a vector of its own."""
+    lanes, kind = lowering.chip.lanes, lowering.flow.buffers[row.buffer].type
+    for first in range(0, row.columns, lanes):
+        count = min(lanes, row.columns - first)
+        part = replace(target, leading=(count,), offset=target.offset + first * target.strides[0])
+        lane = 0
+        for run in runs([part], lowering.flow.buffers):
+            side = next_lane_side(lowering)
+            trip = lowering.trip()
+            table, start = lane_places(lowering, side)
+            places = trip.value("i32", run.count)
+            trip.nodes.append(Read(table, 0, start + lane, 1, run.count, places))
+            value = trip.value(kind, run.count)
+            trip.nodes.append(Read(row.buffer, row.tile + first // lanes, row.offset, 0, run.count, value))
+            moved = trip.value(kind, run.count)
+            trip.nodes.append(Compute(f"sxm.{side}", "permute", (value, places), {}, run.count, 1, moved))
+            trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], moved, run.count))
+            lane += run.count
 
 
 def keeps_vectors(columns: Sequence[int], of: int, chip: Chip) -> bool:

@@ -15,6 +15,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place
 from compiler.quantisation.estimate import estimate
 from compiler.quantisation.insert import insert_scales
+from compiler.quantisation.normalised import divide_after_products, norms, with_integer_sums
 from compiler.quantisation.points import points
 from compiler.quantisation.ranges import Method, Range
 from compiler.weights import WeightStore
@@ -27,13 +28,15 @@ Array = NDArray[Any]
 def calibrate(
     module: ModuleOp, samples: Sequence[Mapping[str, Array]], method: Method, weights: WeightStore, chip: Chip
 ) -> None:
-    """Run the samples through the float graph, then quantise everything that goes into its products.
+    """Run the samples through the float graph, then quantise everything that goes into its products, and what norms sum.
 
     Raises ModelFault for programs with states, for values that become infinite or NaN, and for weights that are not finite.
     """
     if any(isinstance(op, graph.StateOp) for op in main_block(module).ops):
         raise ModelFault("a program with states cannot be calibrated from single samples", hint="use --precision f16 or i8f16")
-    ranges = {value: Range() for value in points(module)}
+    divide_after_products(module)
+    multiplied, normalised = points(module), norms(module)
+    ranges = {value: Range() for value in (*multiplied, *(norm.x for norm in normalised))}
 
     def observe(value: SSAValue, array: Array) -> None:
         if value in ranges:
@@ -44,4 +47,8 @@ def calibrate(
 
     for sample in samples:
         estimate(module, sample, weights, chip, observe)
-    insert_scales(module, {value: found.scale(method) for value, found in ranges.items()}, weights)
+    steps = {value: found.scale(method) for value, found in ranges.items()}
+    rounded = [(norm, ranges[norm.x].scale("minmax")) for norm in normalised]
+    insert_scales(module, {value: steps[value] for value in multiplied}, weights)
+    for norm, step in rounded:
+        with_integer_sums(norm, step)

@@ -25,6 +25,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import tensor_of
 from compiler.reference.elementwise import HALF, INVERSE_SQRT2, ONE
 from compiler.reference.reductions import mean_factor
+from compiler.transforms.decompose_folds import decompose_fold
 from compiler.transforms.decompose_spatial import decompose_conv2d, decompose_maxpool2d
 from compiler.transforms.emitter import Emitter, replace
 from compiler.transforms.f16_passes import three_passes
@@ -162,3 +163,8 @@ class DecomposePass(ModulePass):
             rule = _rule(operation, mixed, chip)
             if rule is not None:
                 replace(operation, rule(operation, Emitter.before(operation)))
+        folds = [operation for operation in main_block(op).ops if isinstance(operation, graph.ReduceOp)]
+        for fold in folds if chip is not None and chip.fold_block else ():
+            folded = decompose_fold(fold, Emitter.before(fold))
+            if folded is not None:
+                replace(fold, folded)

@@ -86,6 +86,10 @@ class _Rules:
                 found = self._scaled(op.a, op.b, emit) or self._scaled(op.b, op.a, emit)
             case graph.BinaryOp() if op.fn.data == "div":
                 found = self._divided(op, emit)
+            case graph.BinaryOp() if op.fn.data == "sub":
+                found = self._difference(op, emit)
+            case graph.ReduceOp() if op.fn.data in ("sum", "max", "min"):
+                found = self._reduced(op, emit)
             case graph.CastOp() if op.tensor.type == "i32":
                 found = self._whole(op)
             case graph.QuantizeOp():
@@ -288,6 +292,29 @@ class _Rules:
         ratio = _ratio(found[1], by)
         return None if ratio is None else emit.add(graph.DequantizeOp(found[0], self._tensor(ratio, "ratio", emit)))
 
+    def _difference(self, op: graph.BinaryOp, emit: Emitter) -> SSAValue | None:
+        """i32 · s - i32 · s is (i32 - i32) · s, for one step s."""
+        a, b = op.a.owner, op.b.owner
+        if not isinstance(a, graph.DequantizeOp) or not isinstance(b, graph.DequantizeOp):
+            return None
+        step, other = self.known(a.scale), self.known(b.scale)
+        if step is None or other is None or step.size != 1 or not np.array_equal(np.ravel(step), np.ravel(other)):
+            return None
+        less = emit.binary("sub", emit.cast(a.x, "i32"), emit.cast(b.x, "i32"))
+        return emit.add(graph.DequantizeOp(less, a.scale))
+
+    def _reduced(self, op: graph.ReduceOp, emit: Emitter) -> SSAValue | None:
+        """A sum, maximum or minimum of q · s is that of q, times s, for one step s > 0. Sums only of i8, which stay far from
+        the ends of i32."""
+        inner, fn = op.x.owner, op.fn.data.value
+        if not isinstance(inner, graph.DequantizeOp) or (fn == "sum" and tensor_of(inner.x).type != "i8"):
+            return None
+        step = self.known(inner.scale)
+        if step is None or step.size != 1 or step.item() <= 0:
+            return None
+        folded = emit.reduce(fn, inner.x, list(op.axes.get_values()), op.keepdims is not None)
+        return emit.add(graph.DequantizeOp(folded, emit.f32(step.item())))
+
     def _whole(self, op: graph.CastOp) -> SSAValue | None:
         """i32(i32 · 1)."""
         inner = op.x.owner
@@ -331,6 +358,9 @@ class _Rules:
             return emit.add(graph.DequantizeOp(op.x, self._tensor(ratio, "ratio", emit)))
         if len(list(value.uses)) > 1 or not isinstance(op, graph.UnaryOp | graph.BinaryOp):
             return None
+        if isinstance(op, graph.BinaryOp) and op.fn.data == "div":
+            above = self._in_steps(op.a, step, emit)
+            return None if above is None else emit.binary("div", above, op.b)
         if op.fn.data not in ("relu", "add", "max", "min"):
             return None
         parts = [self._in_steps(operand, step, emit) for operand in op.operands]

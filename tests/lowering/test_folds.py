@@ -33,6 +33,17 @@ PROGRAMS = {
     "integers, a fold that nobody else reads": """
         output y = sum(i32(x) * 3, axis=1, keepdims=true)
     """,
+    "sums of bytes and of their squares": """
+        q = i8(x * 60)
+        output y = sum(q, axis=1, keepdims=true)
+        output z = sum(i32(q) * i32(q), axis=1)
+    """,
+    "extremes of the rows of an integer product": """
+        q = i8(x * 60)
+        s = q @ transpose(q, [1, 0])
+        output y = i32(q[:, :1]) + max(s, axis=1, keepdims=true)
+        output z = min(s, axis=1)
+    """,
 }
 
 
@@ -80,3 +91,14 @@ def test_folds_by_blocks(name: str, tmp_path: Path) -> None:
     assert {"transpose", "permute"} <= used
     assert "shift" not in used
     run_and_compare(compiled, random_inputs(compiled.declared, 1, 1), ["fast", "reference"])
+
+
+def test_chips_without_a_lane_tree_sum_bytes_on_their_planes(tmp_path: Path) -> None:
+    compiled = compiled_program("sums of bytes and of their squares", "tsp", tmp_path)
+    operations = compiled.program.operations
+    assert not any(op.mnemonic in ("transpose", "permute") for op in operations), "no folding by blocks"
+    extremes = {"x": np.full((5, 20), -128 / 60, np.float32)}
+    extremes["x"][1] = np.linspace(-128 / 60, 127 / 60, 20)
+    (result,) = run_and_compare(compiled, [extremes], ["fast"])
+    assert result.outputs["y"][0, 0] == -128 * 20
+    assert result.outputs["z"][0] == 128 * 128 * 20

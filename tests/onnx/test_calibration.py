@@ -78,6 +78,36 @@ def test_a_program_in_the_tensor_language_is_calibrated_too(tmp_path: Path) -> N
     assert np.abs(result.outputs["y"] - want).max() < 0.02 * np.abs(want).max()
 
 
+@pytest.mark.parametrize("chip", ["lpu-rram", "tsp"])
+def test_shares_and_norms_in_int8_are_near_the_float_model(chip: str, tmp_path: Path) -> None:
+    """Flat rows and steep ones; elements far out, and a row whose elements are all but equal."""
+    path = tmp_path / "p.lks"
+    path.write_text("""
+        input x: f32[6, 32]
+        param v: f32[6, 24] from "v.npz"
+        output shares = softmax(x @ transpose(x, [1, 0])) @ v
+        output layer = layernorm(x, ones(f32[32]), zeros(f32[32]))
+        output root = rmsnorm(x, ones(f32[32]))
+    """)
+    random = np.random.default_rng(0)
+    v = random.standard_normal((6, 24)).astype(np.float32)
+    np.savez(tmp_path / "v.npz", v=v)
+    x = (random.standard_normal((6, 32)) * np.array([[0.01], [0.1], [1], [1], [2], [0]]) + 0.5).astype(np.float32)
+    x[2, 3] = 12
+    compiled = compile_source(path, load_chip(chip), Reading("int8", {}, {"x": x[None]}, "minmax"))
+    (result,) = run_and_compare(compiled, [{"x": x}], ["fast"])
+    scores = (x @ x.T).astype(np.float64)
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert np.abs(result.outputs["shares"] - e / e.sum(axis=1, keepdims=True) @ v).max() < 0.3
+    wide = x.std(axis=1) > 0.6
+    assert wide.tolist() == [False, False, True, True, True, False]
+    d = (x - x.mean(axis=1, keepdims=True))[wide]
+    assert np.abs(result.outputs["layer"][wide] - d / d.std(axis=1, keepdims=True)).max() < 0.05
+    assert np.abs(result.outputs["layer"][~wide]).max() < 12, "rows within a few steps: no more than rounding makes of them"
+    root = x / np.sqrt((x * x).mean(axis=1, keepdims=True))
+    assert np.abs(result.outputs["root"] - root)[wide].max() < 0.05
+
+
 def test_int8_without_samples_says_what_is_missing(perceptron: Path) -> None:
     with pytest.raises(DataFault, match="2 float products have no scales"):
         declare_source(perceptron, LPU, Reading("int8", {"n": (3,)}))

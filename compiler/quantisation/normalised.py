@@ -1,0 +1,68 @@
+"""Softmax and norms in int8: what they sum over the last axis becomes integers, whose sums are exact in any order.
+
+*Softmax* in front of a product: the exponentials take part in it as they are, at most 1, and the product is divided by their
+sum afterwards. So every row uses all of int8 however flat it is, and the sum is that of what the product has seen.
+
+*Norms* take mean and mean square from their input rounded to int8, by a scale of its own, the largest magnitude seen: rounding
+errors of many elements cancel in them, clipped ones would not. What is normalised is not rounded. A row that varies less than a
+step counts as one that varies as rounding errors do: step² / 12.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
+
+from compiler.dialects import graph
+from compiler.dialects.graph_program import main_block
+from compiler.dialects.graph_types import tensor_of
+from compiler.transforms.emitter import Emitter, replace
+from compiler.transforms.set_precision import open_products
+
+Norm = graph.LayerNormOp | graph.RmsNormOp
+
+
+def divide_after_products(module: ModuleOp) -> None:
+    """softmax(x) @ v becomes (e @ v) / sum(e) with e = exp(x - max(x)), where nothing else uses the softmax."""
+    for product in open_products(module):
+        shares = product.operands[0].owner
+        if not isinstance(product, graph.MatmulOp) or not isinstance(shares, graph.SoftmaxOp):
+            continue
+        if len(list(shares.result.uses)) > 1:
+            continue
+        emit = Emitter.before(shares)
+        grown = emit.unary("exp", emit.binary("sub", shares.x, emit.reduce("max", shares.x, [-1])))
+        total = emit.reduce("sum", grown, [-1])
+        replace(shares, grown)
+        emit = Emitter.after(product)
+        uses = list(product.result.uses)
+        divided = emit.binary("div", product.result, total)
+        for use in uses:
+            use.operation.operands[use.index] = divided
+
+
+def norms(module: ModuleOp) -> list[Norm]:
+    """The norms of f32 tensors, in program order."""
+    return [op for op in main_block(module).ops if isinstance(op, Norm) and tensor_of(op.x).type == "f32"]
+
+
+def with_integer_sums(norm: Norm, step: np.float32) -> None:
+    """A norm over n columns with q = quantize(x, step), m = sum(q) · (step / n), s = sum(q²) · (step² / n): x - m instead of x,
+    s - m² instead of s for a layer norm; times rsqrt(max(s + eps, step² / 12)), gain and bias as in its definition."""
+    emit, columns, wide = Emitter.before(norm), norm.tensor.shape[-1], np.float64(step)
+    q = emit.add(graph.QuantizeOp(norm.x, emit.f32(step)))
+    whole = emit.cast(q, "i32")
+    squares = emit.reduce("sum", emit.binary("mul", whole, whole), [-1])
+    spread: SSAValue = emit.add(graph.DequantizeOp(squares, emit.f32(wide * wide / columns)))
+    x = norm.x
+    if isinstance(norm, graph.LayerNormOp):
+        mean = emit.add(graph.DequantizeOp(emit.reduce("sum", q, [-1]), emit.f32(wide / columns)))
+        spread = emit.binary("sub", spread, emit.binary("mul", mean, mean))
+        x = emit.binary("sub", x, mean)
+    spread = emit.binary("add", spread, emit.f32(norm.eps.value.data))
+    spread = emit.binary("max", spread, emit.f32(max(wide * wide / 12, np.finfo(np.float32).tiny)))
+    value = emit.binary("mul", emit.binary("mul", x, emit.unary("rsqrt", spread)), emit.cast(norm.gain, "f32"))
+    if isinstance(norm, graph.LayerNormOp):
+        value = emit.binary("add", value, emit.cast(norm.bias, "f32"))
+    replace(norm, value)
