@@ -1,10 +1,11 @@
 """A real language model on the chip: cycles of decode and prefill, with bounds, and how near its logits are to f32.
 
-    python benchmarks/llm.py MODEL.gguf [--accuracy] [--prefill] [--layers N] [--precision P] [--context C] [--json]
+    python benchmarks/llm.py MODEL.gguf [--prefill] [--verify] [--accuracy] [--layers N] [--precision P] [--context C] [--json]
 
 `decode` is one token, `prefill` the first 128 of a text. With `--layers` the model has only so many: quick, to see what a
-change to the compiler does; nothing is judged then. `--accuracy` runs the listed prompts and compares with NumPy in f32
-(measure/llama.py): top five, cosine of the logits, greedy tokens; `--perplexity` does so with a text.
+change to the compiler does; nothing is judged then. `--verify` runs the programs and compares every bit with the reference
+evaluation. `--accuracy` runs the listed prompts and compares with NumPy in f32 (measure/llama.py): top five, cosine of the
+logits, greedy tokens; `--perplexity` does so with a text.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from compiler.cli.llm.gguf_model import read_gguf_model
 from compiler.cli.llm.model import Model
 from compiler.cli.llm.sampling import Sampling
 from compiler.cli.llm.tokenizer import TokenizerOf
-from isa.chip import load_chip
+from compiler.reference import evaluate
+from compiler.session import Compiled, difference
+from isa.chip import Chip, load_chip
+from isa.errors import PromiseFault
 from sim.device import Device
 
 BUCKET = 128
@@ -32,6 +36,7 @@ BOUNDS = {("decode", 512): (45_000, 26_000), ("decode", 2048): (60_000, 32_000),
 """(must, aim) cycles by program and context."""
 PROMPTS = ("The capital of France is", "Once upon a time, there was a little girl named Lily. She loved to")
 GREEDY = 16
+VERIFIED_TOKENS = 3
 PERPLEXITY_TOKENS = 256
 TEXT = (
     "The sun is a star at the centre of the solar system. It is a massive ball of hot plasma, heated by nuclear "
@@ -61,15 +66,18 @@ ACCURACY: tuple[Column, ...] = (
 )  # fmt: skip
 
 
-def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], Generator]:
-    """Rows of the compiled programs, and the model on a device."""
+def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], dict[str, Compiled]]:
+    """Rows of the compiled programs, and these by name."""
     chip = load_chip(args.chip)
     whole = args.layers in (None, model.constants["LAYERS"])
     constants = dict(model.constants) | ({} if args.layers is None else {"LAYERS": args.layers})
     rows: list[Row] = []
-    first = second = None
+    programs: dict[str, Compiled] = {}
     for name, count in (("decode", 1), ("prefill", BUCKET))[: 2 if args.prefill else 1]:
-        found = compiled(model.weights, constants | {"FIRST": int(count > 1)}, chip, args.precision, args.context, count, first)
+        beside = programs["decode"].program if programs else None
+        found = compiled(
+            model.weights, constants | {"FIRST": int(count > 1)}, chip, args.precision, args.context, count, beside
+        )
         facts = found.program.facts
         must, aim = BOUNDS.get((name, args.context), (None, None)) if whole and args.precision == "i8f16" else (None, None)
         weights = sum(len(i.data) for i in found.program.images if chip.units[i.unit].kind == "rram")
@@ -80,9 +88,41 @@ def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], Generato
              "bound_by": facts["bound_by"], "rram_cycles": weights / len(chip.slices("rram")),
              "compile_seconds": found.seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
         )  # fmt: skip
-        first, second = (found.program, None) if name == "decode" else (first, found.program)
-    assert first is not None
-    return rows, Generator(first, second, first_only=True)
+        programs[name] = found
+    return rows, programs
+
+
+def on_a_device(programs: dict[str, Compiled]) -> Generator:
+    prefill = programs["prefill"].program if "prefill" in programs else None
+    return Generator(programs["decode"].program, prefill, first_only=True)
+
+
+def verify(model: Model, programs: dict[str, Compiled], chip: Chip) -> dict[str, float]:
+    """A prefill call, if there is one, and decode calls on one device: cycles as predicted, and every bit of the logits, of all
+    keys and of all values as the reference evaluation has them. Raises PromiseFault."""
+    tokens = TokenizerOf(model).encode(TEXT)[: BUCKET + VERIFIED_TOKENS]
+    sizes = [("prefill", BUCKET)] * ("prefill" in programs) + [("decode", 1)] * VERIFIED_TOKENS
+    device = on_a_device(programs).device
+    states: dict[str, np.ndarray] = {}
+    first, seconds = 0, {"evaluate_seconds": 0.0, "simulate_seconds": 0.0}
+    for name, count in sizes:
+        given = {"token": np.array(tokens[first : first + count], np.int32),
+                 "position": first + np.arange(count, dtype=np.int32), "last": np.array([count - 1], np.int32)}  # fmt: skip
+        begun = time.perf_counter()
+        found = device.run(given, program=programs[name].program)
+        seconds["simulate_seconds"] += time.perf_counter() - begun
+        begun = time.perf_counter()
+        expected = evaluate(programs[name].declared, given, programs[name].weights, chip, states)
+        seconds["evaluate_seconds"] += time.perf_counter() - begun
+        states, first = expected.states, first + count
+        if found.cycles != programs[name].program.facts["predicted_cycles"]:
+            raise PromiseFault(
+                f"{name}: {found.cycles} cycles, predicted were {programs[name].program.facts['predicted_cycles']}"
+            )
+        held = {state: device.read(state) for state in states}
+        if problem := difference(expected.outputs, found.outputs) or difference(states, held):
+            raise PromiseFault(f"{name} from position {first - count}: {problem}")
+    return {"calls": len(sizes), **seconds}
 
 
 def fresh(generator: Generator) -> Generator:
@@ -146,18 +186,25 @@ def main() -> None:
     parser.add_argument("--precision", choices=("i8f16", "f16"), default="i8f16")
     parser.add_argument("--context", type=positive, default=512)
     parser.add_argument("--prefill", action="store_true", help=f"also a prompt of {BUCKET} tokens at once")
+    parser.add_argument(
+        "--verify", action="store_true", help="run the programs and compare every bit with the reference evaluation"
+    )
     parser.add_argument("--accuracy", action="store_true", help="run prompts and compare with f32 (minutes)")
     parser.add_argument("--perplexity", action="store_true", help=f"of {PERPLEXITY_TOKENS} tokens of a text (minutes)")
     parser.add_argument("--chip", default="lpu-rram")
     args = parser.parse_args()
     model = read_gguf_model(args.model)
-    rows, generator = measure(model, args)
-    compared = accuracy(model, generator) if args.accuracy else []
+    rows, programs = measure(model, args)
+    verified = verify(model, programs, load_chip(args.chip)) if args.verify else None
+    compared = accuracy(model, on_a_device(programs)) if args.accuracy else []
     text = perplexity(model, args) if args.perplexity else None
     if args.json:
-        print_json("llm", rows, accuracy=compared, perplexity=text)
+        print_json("llm", rows, verified=verified, accuracy=compared, perplexity=text)
         return
     print_table(f"{model.name} on {args.chip}", TABLE, rows)
+    if verified:
+        took = f"simulated in {verified['simulate_seconds']:.1f} s, evaluated in {verified['evaluate_seconds']:.1f} s"
+        print(f"\nverified: {verified['calls']} calls, cycles as predicted, bits as the reference evaluation has them; {took}")
     if compared:
         print_table("Against NumPy f32", ACCURACY, compared)
     if text:

@@ -161,9 +161,10 @@ def test_scaling() -> None:
 
 def test_llm(tiny_llama: ModuleType, tmp_path: Path) -> None:
     model = tiny_llama.write_gguf(tmp_path / "tiny.gguf", tiny_llama.tensors())
-    found = run_json("llm.py", str(model), "--context", "128", "--accuracy", "--precision", "f16", "--layers", "1")
+    found = run_json("llm.py", str(model), "--context", "128", "--verify", "--accuracy", "--precision", "f16", "--layers", "1")
     (row,) = found["rows"]
     assert row["layers"] == 1
     assert row["must"] is None
     assert row["rram_cycles"] < row["bound_cycles"] <= row["cycles"]
     assert all(prompt["same_cycles"] for prompt in found["accuracy"])
+    assert found["verified"]["calls"] == 3
