@@ -31,6 +31,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "canonicalize-graph": _from("transforms.canonicalize_graph", "CanonicalizeGraphPass"),
     "fold-constants": _from("transforms.fold_constants", "FoldConstantsPass"),
     "common-subexpressions": _from("transforms.common_subexpressions", "CommonSubexpressionsPass"),
+    "casts-at-users": _from("transforms.casts_at_users", "CastsAtUsersPass"),
     "lower-to-flow": _from("transforms.lower_to_flow", "LowerToFlowPass"),
     "place-memory": _from("transforms.place_memory", "PlaceMemoryPass"),
     "schedule": _from("transforms.schedule", "SchedulePass"),

@@ -32,7 +32,7 @@ from isa.program import Program
 from isa.timing import program_cycles
 
 DEFAULT_PIPELINE = (
-    "pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
+    "pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,casts-at-users,"
     "lower-to-flow{fuse-limit=8},place-memory{scheme=scheduled},schedule"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "schedule"}

@@ -14,7 +14,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, Parts, describe
 from compiler.lowering.copies import copy_rows
-from compiler.lowering.fusion import Cluster
+from compiler.lowering.fusion import Cluster, converts_by_reading
 from compiler.lowering.lane_permutes import permuted
 from compiler.lowering.lane_tree import FUNCTIONS, folded
 from compiler.lowering.views import View, runs, view_of
@@ -243,14 +243,8 @@ class ClusterBody:
 
     def folds_into_users(self, cast: CastOp) -> bool:
         """Whether every user reads the cast's operand directly: the cast only enters the users' domain."""
-        source, to = tensor_of(cast.x).type, tensor_of(cast.result).type
-        widens = to == "f32" or (to == "i32" and source == "i8")
         users = [use.operation for use in cast.result.uses]
-        return (
-            widens
-            and all(u in self.cluster.members and not isinstance(u, CastOp) for u in users)
-            and all(not isinstance(u, WhereOp) or u.condition != cast.result for u in users)
-        )
+        return all(u in self.cluster.members and converts_by_reading(cast, u) for u in users)
 
     def result_type(self, op: Operation) -> tuple[ElementType, SSAValue]:
         """The type an operation writes and the graph value that this is: a cast that is its only user is part of it.

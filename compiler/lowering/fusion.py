@@ -24,6 +24,7 @@ from compiler.dialects.graph import (
     WhereOp,
 )
 from compiler.dialects.graph_types import tensor_of
+from compiler.lowering.context import mxm_mode
 from compiler.lowering.lane_permutes import keeps_vectors
 from compiler.lowering.summed_rows import makers_of_sum, summed_product
 from isa.chip import Chip
@@ -127,7 +128,7 @@ def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limi
         return
     grown = replace(cluster, operations=[*cluster.operations, *joining.operations])
     shapes = {tensor_of(root.results[0]).shape for root in (cluster.root, joining.root)}
-    if len(shapes) == 1 and len(grown.operations) <= limit and _byte_streams(grown) <= chip.streams * 3 // 4:
+    if len(shapes) == 1 and _weight(grown) <= limit and _byte_streams(grown) <= chip.streams * 3 // 4:
         cluster.operations += joining.operations
         cluster.more.append(joining.root)
         assigned.update((op, cluster) for op in joining.operations)
@@ -171,8 +172,12 @@ def _grow(
     limit: int,
     products: dict[Operation, int],
     *,
+    alone: bool = True,
     takes: bool = True,
 ) -> Cluster:
+    """The cluster that ends with `root`, as large as it may be. What follows a product of several steps over K may need all
+    byte streams, for planes end their sums in turns (`alone`); others leave a quarter to what runs beside them (our choice)."""
+    room = chip.streams if alone else chip.streams * 3 // 4
     cluster = Cluster([root], root=root)
     shape = tensor_of(root.results[0]).shape
     pending = [root]
@@ -183,7 +188,13 @@ def _grow(
             if not isinstance(maker, Operation) or maker in assigned or maker in cluster.members:
                 continue
             inside = all(use.operation in cluster.members for use in operand.uses)
-            if not inside or tensor_of(operand).shape not in (shape, (*shape[:-1], 1)) or _overwritten(maker, root):
+            if not inside or _overwritten(maker, root):
+                continue
+            if isinstance(maker, CastOp) and converts_by_reading(maker, op):
+                cluster.operations.append(maker)
+                pending.append(maker)
+                continue
+            if tensor_of(operand).shape not in (shape, (*shape[:-1], 1)):
                 continue
             if isinstance(maker, MatmulOp) and tensor_of(operand).shape != shape:
                 continue
@@ -200,18 +211,39 @@ def _grow(
             ):
                 cluster.operations.append(maker)
                 pending.append(maker)
-            elif isinstance(maker, ELEMENTWISE) and len(cluster.operations) < limit:
-                if tensor_of(operand).type == "i8" and products[maker] not in (-1, products[root]):
-                    # Bytes from another product are that one's result: what it has before would be wider.
+            elif isinstance(maker, ELEMENTWISE) and _weight(cluster) < limit:
+                if BYTES[tensor_of(operand).type] < BYTES["f32"] and products[maker] not in (-1, products[root]):
+                    # What another product makes narrow is that one's result: what it has before would be wider.
                     continue
                 grown = Cluster([*cluster.operations, maker], cluster.matmul)
-                if _byte_streams(grown) <= chip.streams * 3 // 4:
+                if _byte_streams(grown) <= room:
                     cluster.operations.append(maker)
                     pending.append(maker)
     if any(isinstance(op, TakeOp) and op.x.owner is not cluster.matmul for op in cluster.operations):
         # The product cannot come along, so what is taken of it is in memory: begin again without.
-        return _grow(root, assigned, chip, limit, products, takes=False)
+        return _grow(root, assigned, chip, limit, products, alone=alone, takes=False)
+    if alone and not _in_steps(cluster.matmul, chip):
+        return _grow(root, assigned, chip, limit, products, alone=False)
     return cluster
+
+
+def _in_steps(product: Operation | None, chip: Chip) -> bool:
+    """Whether it is a product of several steps over K: planes sum up for most of the time."""
+    return isinstance(product, MatmulOp) and tensor_of(product.a).shape[-1] > chip.depth(mxm_mode(product.a, product.b))
+
+
+def converts_by_reading(cast: CastOp, user: Operation) -> bool:
+    """Whether the user reads what the cast reads just as well: entry to the domain of the vector unit widens."""
+    source, to = tensor_of(cast.x).type, tensor_of(cast.result).type
+    widens = to == "f32" or (to == "i32" and source == "i8")
+    chooses = isinstance(user, WhereOp) and user.condition == cast.result
+    return widens and isinstance(user, (UnaryOp, BinaryOp, WhereOp)) and not chooses
+
+
+def _weight(cluster: Cluster) -> int:
+    """Operations that the vector unit has to do."""
+    return sum(not (isinstance(op, CastOp) and all(converts_by_reading(op, use.operation) for use in op.result.uses))
+               for op in cluster.operations)  # fmt: skip
 
 
 def _taken_on_the_way(op: TakeOp, chip: Chip) -> bool:

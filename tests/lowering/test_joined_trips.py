@@ -49,3 +49,41 @@ def test_a_product_of_the_old_state_does_not_wait_for_a_user_behind_the_write(ch
     x = np.random.default_rng(0).standard_normal((1, 8)).astype(np.float16)
     calls = [{"x": x * (i + 1), "at": np.array([i % 2], np.int32)} for i in range(3)]
     run_and_compare(compiled, calls, ["fast"])
+
+
+def test_what_one_product_makes_narrow_is_not_left_wide_for_the_trip_of_another(tmp_path: Path) -> None:
+    text = """
+        input x: f16[16, 64]
+        input gate: f16[64, 32]
+        input up: f16[64, 32]
+        g = f16(silu(x @ gate))
+        output y = f16(f32(g) * (x @ up))
+    """
+    compiled = compiled_text(text, "lpu-rram", tmp_path)
+    random = np.random.default_rng(0)
+    shapes = {"x": (16, 64), "gate": (64, 32), "up": (64, 32)}
+    run_and_compare(compiled, [{n: random.standard_normal(s).astype(np.float16) for n, s in shapes.items()}], ["fast"])
+    written = [op for op in compiled.program.operations if op.mnemonic == "write"]
+    assert len(written) == 4, "two bytes of g, two of y"
+
+
+@pytest.mark.parametrize(("depth", "trips"), [(640, 1), (320, 3)])
+def test_a_product_in_steps_takes_a_long_epilogue_along(depth: int, trips: int, tmp_path: Path) -> None:
+    """Rotary embedding of a product with scales: its byte streams are many, but planes that sum up most of the time can wait
+    for each other. Otherwise what is turned goes through memory."""
+    text = f"""
+        input x: f16[16, {depth}]
+        input angle: f32[16, 64]
+        input scale: f32[16, 1]
+        input w: f16[{depth}, 64]
+        y = (x @ w) * f32([l % 5 for l in 0..64])
+        z = y[:, [l + 1 - l % 2 * 2 for l in 0..64]]
+        output r = f16((y * angle + z * (angle + 1)) * scale)
+    """
+    compiled = compiled_text(text, "lpu-rram", tmp_path)
+    random = np.random.default_rng(0)
+    given = {n: random.standard_normal(s).astype(np.float16) for n, s in (("x", (16, depth)), ("w", (depth, 64)))}
+    given |= {n: random.standard_normal(s).astype(np.float32) for n, s in (("angle", (16, 64)), ("scale", (16, 1)))}
+    run_and_compare(compiled, [given], ["fast"])
+    written = [op for op in compiled.program.operations if op.mnemonic == "write"]
+    assert len(written) == 2 if trips == 1 else len(written) > 2
