@@ -192,8 +192,7 @@ def split_columns(lowering: Lowering, source: View, target: View, parts: int) ->
         return
     if target.columns == 1 and permutes(lowering.chip):
         rows, each = source.with_leading((source.rows,)), target.with_leading((source.rows, parts))
-        for row in range(source.rows):
-            spread_lanes(lowering, rows.at((row,)), each.at((row,)))
+        spread_lanes(lowering, [(rows.at((row,)), each.at((row,))) for row in range(source.rows)])
         return
     shaped = target.with_leading((*source.leading, parts))
     low = (0,) * len(source.leading)

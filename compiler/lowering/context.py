@@ -15,7 +15,7 @@ from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.lowering.views import View, view_of
 from compiler.lowering.weight_room import WeightRoom
 from compiler.scheduling.shared_memory import Residents, shared_places
-from compiler.scheduling.trip import Buffer, Flow, Role, Trip
+from compiler.scheduling.trip import Buffer, Flow, Role, Trip, Write
 from compiler.weights import WeightStore
 from isa.chip import Chip, Side
 from isa.errors import ModelFault
@@ -52,8 +52,8 @@ class Hint:
     segment_sides: tuple[Side, ...] = ()
     stripes: int = 1
     inside: Inside | None = None
-    twice: bool = False
-    """Whether a copy beside it would help, so that two planes may read one segment at once."""
+    beside: tuple[Hint, ...] = ()
+    """Copies that would help, so that several planes may read one segment at once, or loads of weights another layout."""
 
 
 @dataclass(slots=True)
@@ -88,8 +88,8 @@ class Lowering:
     """Lots of rows folded by blocks so far."""
     lane_turns: int = 0
     """How often the lane units were asked to take turns."""
-    copies: dict[str, str] = field(default_factory=dict[str, str])
-    """Buffers whose rows are written a second time into another one, by the same trips."""
+    copies: dict[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    """Buffers whose rows are written into further ones, too, by the same trips."""
     scattered: set[str] = field(default_factory=set[str])
     """Buffers that scatters write to."""
     origin: str = ""
@@ -152,10 +152,27 @@ class Lowering:
         return self.views[value]
 
     def copy_beside(self, value: SSAValue, view: View) -> None:
-        """A second buffer for a value that is wanted twice; who writes `view`, all of one buffer, writes both."""
+        """Further buffers for a value that is wanted several times; who writes `view`, all of one buffer, writes all."""
         hint, buffer = self.hints.get(value), self.flow.buffers[view.buffer]
-        if hint and hint.twice and buffer.role == "temporary" and view == view_of(buffer):
-            self.copies[buffer.name] = self.buffer("t", tensor_of(value), "temporary", hint).name
+        if hint and hint.beside and buffer.role == "temporary" and view == view_of(buffer):
+            tensor = tensor_of(value)
+            self.copies[buffer.name] = tuple(self.buffer("t", tensor, "temporary", other).name for other in hint.beside)
+
+    def write_copies(self, trip: Trip) -> None:
+        """What a trip writes to a buffer with copies goes into the copies, too."""
+        written = [node for node in trip.nodes if isinstance(node, Write) and node.buffer in self.copies]
+        trip.nodes += [replace(node, buffer=copy) for node in written for copy in self.copies[node.buffer]]
+
+    def copies_alike(self, name: str) -> list[str]:
+        """A buffer and those of its copies that lie as it does."""
+        layout = self.flow.buffers[name].stripes, self.flow.buffers[name].segments
+        others = [self.flow.buffers[copy] for copy in self.copies.get(name, ())]
+        return [name, *(b.name for b in others if (b.stripes, b.segments) == layout)]
+
+    def striped(self, view: View) -> View:
+        """The view, of a copy that lies in more stripes where there is one: loads of weights take a row from each at once."""
+        most = max((view.buffer, *self.copies.get(view.buffer, ())), key=lambda name: self.flow.buffers[name].stripes)
+        return replace(view, buffer=most)
 
     def made(self, value: SSAValue) -> bool:
         """Whether the value has been lowered, if only as windows."""

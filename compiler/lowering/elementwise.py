@@ -50,11 +50,13 @@ def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
     lowering.origin = describe(cluster.root)
     body = ClusterBody(lowering, cluster)
     result = body.views[0]
+    lowering.copy_beside(cluster.result, result)
     for run in runs(body.views, lowering.flow.buffers):
         for tile in range(-(-result.columns // lowering.chip.lanes)):
             trip = lowering.trip()
             chain = Chain(trip, lowering.chip, run.count)
             body.emit(trip, chain, {}, tile, run.starts, run.steps)
+            lowering.write_copies(trip)
 
 
 class ClusterBody:

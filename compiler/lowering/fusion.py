@@ -49,6 +49,8 @@ class Cluster:
     matmul: MatmulOp | StencilOp | None = None
     folds: list[ReduceOp] = field(default_factory=list[ReduceOp])
     more: list[Operation] = field(default_factory=list[Operation])
+    row_fold: ReduceOp | None = None
+    """What folds the rows of a product of integers that nobody else reads."""
     root: Operation | None = None
     """The operation that makes the result; None where the matmul does."""
     summed: SSAValue | None = None
@@ -99,6 +101,8 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
             assigned[cluster.matmul] = cluster
         if cluster.summed is not None:
             assigned.update((op, cluster) for op in makers_of_sum(cluster.summed))
+    for cluster in assigned.values() if limit > 1 else ():
+        cluster.row_fold = _row_fold(cluster)
     if limit > 1 and "reduce" in chip.sxm.instructions:
         for op in block.ops:
             if isinstance(op, ReduceOp) and _folds_lanes(op):
@@ -151,6 +155,15 @@ def _folds_lanes(op: ReduceOp) -> bool:
         and kind in ("f32", "i32")
         and kind == tensor_of(op.result).type
     )
+
+
+def _row_fold(cluster: Cluster) -> ReduceOp | None:
+    """The fold of a product's rows, matrix by matrix, that is all that becomes of it. In integers, for its order is free."""
+    users = [use.operation for use in cluster.matmul.result.uses] if isinstance(cluster.matmul, MatmulOp) else []
+    if cluster.operations or len(users) != 1 or not isinstance(users[0], ReduceOp) or tensor_of(users[0].result).type != "i32":
+        return None
+    rank = len(tensor_of(users[0].x).shape)
+    return users[0] if users[0].keepdims is not None and tuple(users[0].axes.get_values()) == (rank - 2,) else None
 
 
 def _products(block: Block) -> dict[Operation, int]:

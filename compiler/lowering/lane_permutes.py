@@ -9,9 +9,10 @@ import numpy as np
 
 from compiler.lowering.context import Lowering, mxm_sides
 from compiler.lowering.lane_maps import lane_places, lane_sides, next_lane_side
-from compiler.lowering.views import View, runs
-from compiler.scheduling.trip import Compute, Read, Trip, Write
+from compiler.lowering.views import Run, View, runs
+from compiler.scheduling.trip import Buffer, Compute, Group, Read, Trip, Write
 from isa.chip import Chip, Side
+from isa.spec import BYTES
 
 
 def permutes(chip: Chip) -> bool:
@@ -19,25 +20,50 @@ def permutes(chip: Chip) -> bool:
     return "permute" in chip.sxm.instructions and bool(lane_sides(chip))
 
 
-def spread_lanes(lowering: Lowering, row: View, target: View) -> None:
-    """The elements of one row, each to every lane of a vector of its own."""
-    lanes, kind = lowering.chip.lanes, lowering.flow.buffers[row.buffer].type
-    for first in range(0, row.columns, lanes):
-        count = min(lanes, row.columns - first)
-        part = replace(target, leading=(count,), offset=target.offset + first * target.strides[0])
-        lane = 0
-        for run in runs([part], lowering.flow.buffers):
-            side = next_lane_side(lowering)
-            trip = lowering.trip()
-            table, start = lane_places(lowering, side)
-            places = trip.value("i32", run.count)
-            trip.nodes.append(Read(table, 0, start + lane, 1, run.count, places))
-            value = trip.value(kind, run.count)
-            trip.nodes.append(Read(row.buffer, row.tile + first // lanes, row.offset, 0, run.count, value))
-            moved = trip.value(kind, run.count)
-            trip.nodes.append(Compute(f"sxm.{side}", "permute", (value, places), {}, run.count, 1, moved))
-            trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], moved, run.count))
-            lane += run.count
+def spread_lanes(lowering: Lowering, rows: Sequence[tuple[View, View]]) -> None:
+    """The elements of each row, each to every lane of a vector of its own: rows with their targets, all alike. Rows that lie in
+    different slices, and go to different ones, pass a lane unit with one walk over the map."""
+    chip, buffers = lowering.chip, lowering.flow.buffers
+    most = max(1, min(chip.sxm.slots, chip.streams // BYTES["i32"] - 1))
+    for first in range(0, rows[0][0].columns, chip.lanes):
+        walks: list[tuple[View, Run, int]] = []
+        for row, target in rows:
+            count, lane = min(chip.lanes, row.columns - first), first
+            part = replace(target, leading=(count,), offset=target.offset + first * target.strides[0])
+            for run in runs([part], buffers):
+                walks.append((replace(row, tile=row.tile + first // chip.lanes), run, lane % chip.lanes))
+                lane += run.count
+        while walks:
+            together: list[tuple[View, Run, int]] = []
+            taken: set[Group] = set()
+            for walk in list(walks):
+                row, run, lane = walk
+                alike = not together or (run.count, lane) == (together[0][1].count, together[0][2])
+                groups = {_group(buffers, row, row.offset), _group(buffers, rows[0][1], run.starts[0])}
+                if alike and not groups & taken and len(together) < most:
+                    together.append(walk)
+                    taken |= groups
+                    walks.remove(walk)
+            _spread(lowering, together, rows[0][1])
+
+
+def _group(buffers: dict[str, Buffer], view: View, row: int) -> Group:
+    return view.buffer, buffers[view.buffer].segment_of(row), view.tile
+
+
+def _spread(lowering: Lowering, walks: Sequence[tuple[View, Run, int]], target: View) -> None:
+    side = next_lane_side(lowering)
+    trip = lowering.trip()
+    table, start = lane_places(lowering, side)
+    count = walks[0][1].count
+    places = trip.value("i32", count)
+    trip.nodes.append(Read(table, 0, start + walks[0][2], 1, count, places))
+    for row, run, _ in walks:
+        kind = lowering.flow.buffers[row.buffer].type
+        value, moved = trip.value(kind, count), trip.value(kind, count)
+        trip.nodes.append(Read(row.buffer, row.tile, row.offset, 0, count, value))
+        trip.nodes.append(Compute(f"sxm.{side}", "permute", (value, places), {}, count, 1, moved))
+        trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], moved, count))
 
 
 def keeps_vectors(columns: Sequence[int], of: int, chip: Chip) -> bool:

@@ -9,7 +9,7 @@ from itertools import chain, product
 import numpy as np
 from xdsl.ir import SSAValue
 
-from compiler.dialects.graph import MatmulOp
+from compiler.dialects.graph import MatmulOp, ReduceOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides, weight_rows_per_cycle
@@ -17,6 +17,7 @@ from compiler.lowering.copies import copy_rows
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
 from compiler.lowering.matmul_plan import Plan, plan, plan_of_sum
+from compiler.lowering.reductions import ALONG_TIME
 from compiler.lowering.transposed_loads import SPAN, blocks_of, load_blocks, require_transposed_loads
 from compiler.lowering.transposes import exchange
 from compiler.lowering.views import Run, View, fixed_windows, runs
@@ -62,16 +63,31 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     a_alone = replace(a, columns=0)
     weights = list(_stationaries(lowering, op, spread))
     body = ClusterBody(lowering, cluster, {a.buffer: a_alone}) if cluster.operations or cluster.folds else None
-    result = body.views[0] if body else lowering.result(op.result)
+    fold = cluster.row_fold if cluster.row_fold and _fed_at_once(lowering, a, spread, len(weights)) else None
+    if fold is not None:
+        folded = lowering.result(fold.result)
+        result = replace(folded, leading=a.leading, strides=(*folded.strides[:-1], 0))
+    else:
+        result = body.views[0] if body else lowering.result(op.result)
+        lowering.copy_beside(cluster.result, result)
     if cluster.summed is not None and body:
         jobs = MatmulJobs(lowering, spread, cluster.summed, result.columns, a.columns, body, result.plain, 1)
         jobs.run_summed(a, [v.at((0,) * len(result.leading)) for v in body.views], weights)
         return
-    product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain, len(weights))
+    product_of = MatmulJobs(lowering, spread, op.result, result.columns, a.columns, body, result.plain, len(weights), fold)
     for index, weight in weights:
         views = [a.at(index), result.at(index)]
         views += [v.at(index) for v in body.views[1:]] if body else []
         product_of.run(views, weight)
+
+
+def _fed_at_once(lowering: Lowering, a: View, spread: Plan, batches: int) -> bool:
+    """Whether every matrix of a batch is one burst of one plane, so that a running fold sees all its rows."""
+    if any(len(group) > 1 for group in spread.groups) or batches < len(spread.groups):
+        return False
+    entries = (a.at(index) for index in product(*(range(s) for s in a.leading[:-1])))
+    bursts = [[run.count for run in runs([replace(e, column_steps=())], lowering.flow.buffers)] for e in entries]
+    return bursts == [[a.leading[-1]]] * batches and a.leading[-1] <= lowering.chip.mxm.accumulators
 
 
 def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tuple[tuple[int, ...], Stationary]]:
@@ -91,14 +107,14 @@ def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tu
     if transposed and not lowering.chip.mxm.transposed_load:
         yield from _transposed_by_lanes(lowering, op)
         return
-    view = lowering.window(op.b)
+    view = lowering.striped(lowering.window(op.b))
     if view.column_steps and view.column_steps[-1]:
-        view = lowering.view(op.b)
+        view = lowering.striped(lowering.view(op.b))
     if not view.plain and transposed and not shifts_loads(lowering.chip):
-        view = lowering.view(op.b)
+        view = lowering.striped(lowering.view(op.b))
     if view.strides[-1] != 1 and view.leading[-1] != 1:
         kind = tensor_of(op.b).type
-        view = lowering.view(op.b)
+        view = lowering.striped(lowering.view(op.b))
         compact = lowering.temporary(kind, view.shape, weight_rows_per_cycle(lowering.chip, "sram", kind))
         copy_rows(lowering, view, compact)
         view = compact
@@ -113,12 +129,12 @@ def _transposed_by_lanes(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tup
     types in memory."""
     chip = lowering.chip
     require_transposed_loads(chip)
-    view = lowering.window(op.b)
+    view = lowering.striped(lowering.window(op.b))
     columns = [view.column, *view.column_steps]
     if any(c % SPAN for c in columns):
-        view = lowering.view(op.b)
+        view = lowering.striped(lowering.view(op.b))
     if tensor_of(op.b).type != "i8":
-        view = lowering.view(op.b)
+        view = lowering.striped(lowering.view(op.b))
         kind, shape = tensor_of(op.b).type, (*view.leading[:-1], view.columns, view.leading[-1])
         turned = lowering.temporary(kind, shape, weight_rows_per_cycle(chip, "sram", kind))
         exchange(lowering, view, turned)
@@ -176,10 +192,11 @@ class MatmulJobs:
         body: ClusterBody | None,
         plain: bool,
         batches: int,
+        fold: ReduceOp | None = None,
     ) -> None:
         self.lowering, self.spread, self.value = lowering, spread, value
         self.columns, self.inner, self.body, self.plain = columns, inner, body, plain
-        self.batches, self.batch = batches, 0
+        self.batches, self.batch, self.fold = batches, 0, fold
         self.groups_of: dict[tuple[int, int], int] = {}
 
     def run(self, views: list[View], weight: Stationary) -> None:
@@ -324,7 +341,9 @@ class MatmulJobs:
         kind: ElementType = "i8" if self.spread.mode == "i8" else "f16"
         source = trip.value(kind, chunk.count)
         a, run = chunk.views[0], chunk.run
-        trip.nodes.append(Read(a.buffer, a.tile + first // lanes, run.starts[0], run.steps[0], chunk.count, source))
+        alike = lowering.copies_alike(a.buffer)
+        buffer = alike[self.groups_of.get((self.batch, tile), 0) % len(alike)]
+        trip.nodes.append(Read(buffer, a.tile + first // lanes, run.starts[0], run.steps[0], chunk.count, source))
         result = trip.value("i32" if self.spread.mode == "i8" else "f32", chunk.count) if last else -1
         window = a.column + first % lanes
         trip.nodes.append(Feed(plane, source, self.spread.mode, count, window, entry, fresh, chunk.count, result))
@@ -337,16 +356,25 @@ class MatmulJobs:
         into = None if self.plain else target
         if lane != target.column:
             result = shifted(trip, f"sxm.{self.lowering.chip.planes[plane].side}", result, target.column - lane)
+        if self.fold is not None:
+            kind = tensor_of(self.fold.result).type
+            chain = Chain(trip, self.lowering.chip, chunk.count)
+            chain.anchor(result)
+            total = chain.operation(ALONG_TIME["i", self.fold.fn.data.value], [result], kind, {"group": chunk.count})
+            trip.nodes.append(Write(target.buffer, target.tile + tile, run.starts[1], 1, total, 1))
+            return
         if self.body is None or self.value is None:
             window = () if into is None else (into.column, into.columns)
             trip.nodes.append(
                 Write(target.buffer, target.tile + tile, run.starts[1], run.steps[1], result, chunk.count, window=window)
             )
+            self.lowering.write_copies(trip)
             return
         chain = Chain(trip, self.lowering.chip, chunk.count)
         chain.anchor(result)
         side = self.lowering.chip.planes[plane].side or "w"
         self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side)
+        self.lowering.write_copies(trip)
 
 
 def shifted(trip: Trip, unit: str, value: int, by: int) -> int:

@@ -35,6 +35,10 @@ MIN_SEGMENT_ROWS = 64
 """Fewer rows than this are not worth a trip of their own: filling and draining it costs about as much (our choice)."""
 
 
+MAX_ROWS_APART = 16
+"""Rows that lie in slices of their own so that a lane unit can take several of them at once (our choice)."""
+
+
 def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, segmented: bool) -> dict[SSAValue, Hint]:
     """Stripes for runtime weights; row shares of the planes for activations; if `segmented`, long tensors on both sides."""
     hints: dict[SSAValue, Hint] = {}
@@ -42,6 +46,8 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
     for op in matmuls:
         if not isinstance(op.b.owner, (ParamOp, ConstantOp)):
             hints[_lies_in(op.b, chip)] = Hint(stripes=weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type))
+    for op in matmuls if segmented else ():
+        hints |= _fed_and_loaded(op, hints, chip)
     for op in reversed([op for op in block.ops if isinstance(op, ScatterOp)]):
         # A scatter finds the stripe of a row in the lowest bits of its number.
         stripes = max(hints[value].stripes if value in hints else 1 for value in (op.x, op.result))
@@ -61,9 +67,23 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
             hints.setdefault(op.result, Hint(borders))
     for op in block.ops if segmented else ():
         for value in op.results:
-            if isinstance(op, (InputOp, MatmulOp, ReduceOp, *ELEMENTWISE)) and _walked_in_order(value):
+            if isinstance(op, ReshapeOp) and _spreads_lanes(op):
+                hints.setdefault(op.result, _segments(op.result, chip))
+                hints.setdefault(op.x, Hint(tuple(range(min(MAX_ROWS_APART, _rows(op.x))))))
+            elif isinstance(op, (InputOp, MatmulOp, ReduceOp, *ELEMENTWISE)) and _walked_in_order(value):
                 hints.setdefault(value, _segments(value, chip))
     return hints
+
+
+def _fed_and_loaded(op: MatmulOp, hints: dict[SSAValue, Hint], chip: Chip) -> dict[SSAValue, Hint]:
+    """Activations that another product has as weights lie in stripes only in a copy, for a feed would keep the ports of all of
+    them busy; and once more where products of a batch, of several planes at once, are windows of the same rows."""
+    value = _lies_in(op.a, chip)
+    hint = hints.get(value)
+    if hint is None or hint.stripes == 1 or not isinstance(value.owner, (MatmulOp, *ELEMENTWISE)):
+        return {}
+    batch = len(tensor_of(op.b).shape) > 2
+    return {value: Hint(beside=(Hint(), hint) if batch else (hint,))}
 
 
 def resident_hints(block: Block, residents: Residents | None) -> dict[SSAValue, Hint]:
@@ -159,7 +179,8 @@ def _stencil_hints(block: Block, chip: Chip, copies: bool) -> dict[SSAValue, Hin
             if alike is None and value in given:
                 alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), _segments(value, chip))
             if alike is not None:
-                hints[value] = replace(alike, twice=copies and len(alike.segments) > 1 and _read_across(value, chip))
+                beside = copies and len(alike.segments) > 1 and _read_across(value, chip)
+                hints[value] = replace(alike, beside=(alike,) if beside else ())
     return hints
 
 
@@ -189,6 +210,11 @@ def _segments(value: SSAValue, chip: Chip) -> Hint:
     whole = shape[-2] if len(shape) > 2 and rows // shape[-2] >= count else 1
     borders = tuple(rows // whole * i // count * whole for i in range(count))
     return Hint(borders, tuple(sides[i % len(sides)] for i in range(count)) if count > 1 and wide else ())
+
+
+def _spreads_lanes(op: ReshapeOp) -> bool:
+    """Whether this makes columns of splats of what lies on lanes."""
+    return tensor_of(op.result).shape[-1:] == (1,) != tensor_of(op.x).shape[-1:]
 
 
 def _walked_in_order(value: SSAValue) -> bool:

@@ -252,7 +252,8 @@ class _Stencil:
         name, side = self.source.buffer, self.side_of(burst.plane)
         planes = [i for i, plane in enumerate(self.lowering.chip.planes) if plane.side == side]
         number = planes.index(burst.plane) if self.plan.near else self.plan.sides.index(side)
-        return self.lowering.copies.get(name, name) if number % 2 else name
+        alike = self.lowering.copies_alike(name)
+        return alike[number % len(alike)]
 
     def finish(self, group: Sequence[Burst], number: int) -> None:
         """The last feeds of some planes, and what follows their sums."""
@@ -271,9 +272,7 @@ class _Stencil:
                 starts[i], steps[i] = self.plan.sides.index(self.side_of(burst.plane)), 0
             chain.anchor(result)
             self.body.emit(trip, chain, {self.op.result: result}, tile, starts, steps)
-        written = [node for node in trip.nodes if isinstance(node, Write)]
-        copies = self.lowering.copies
-        trip.nodes += [replace(node, buffer=copies[node.buffer]) for node in written if node.buffer in copies]
+        self.lowering.write_copies(trip)
 
     def side_of(self, plane: int) -> Side:
         side = self.lowering.chip.planes[plane].side

@@ -521,7 +521,10 @@ class _Placement:
         self.side_of[group] = side
         self.chosen[group] = tuple(choice.unit for choice in units)
         if buffer.stripes > 1:
-            self.for_loads.update(self.chosen[group])
+            wider = self.for_loads.union(self.chosen[group])
+            slices = {unit.name for unit in self.chip.slices(buffer.memory, side)}
+            if buffer.role != "temporary" or 2 * len(wider & slices) <= len(slices):
+                self.for_loads = wider
         self.words_on_side[buffer.memory, side] += words * len(units)
         if buffer.memory == "sram":
             self.traffic.add(group, self.chosen[group])

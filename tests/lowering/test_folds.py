@@ -93,6 +93,25 @@ def test_folds_by_blocks(name: str, tmp_path: Path) -> None:
     run_and_compare(compiled, random_inputs(compiled.declared, 1, 1), ["fast", "reference"])
 
 
+def test_maxima_of_scores_are_made_where_the_scores_leave_the_planes(tmp_path: Path) -> None:
+    """Eight heads side by side on the lanes: two for each plane."""
+    (tmp_path / "m.lks").write_text("""
+        input x: f32[48, 128]
+        input z: f32[48, 128]
+        q = transpose(reshape(i8(x * 60), [48, 8, 16]), [1, 0, 2])
+        k = transpose(reshape(i8(z * 60), [48, 8, 16]), [1, 0, 2])
+        s = q @ transpose(k, [0, 2, 1])
+        output y = s - max(s, axis=2, keepdims=true)
+    """)
+    compiled = compile_file(tmp_path / "m.lks", load_chip("tsp"))
+    run_and_compare(compiled, random_inputs(compiled.declared, 1, 1), ["fast"])
+    folds = [op for op in compiled.program.operations if op.mnemonic == "imaxt"]
+    assert [(op.rep, op.fields["group"]) for op in folds] == [(48, 48)] * 8, "every matrix at once, as it is made"
+    spread = [op for op in compiled.program.operations if op.mnemonic == "permute" and op.rep == 48]
+    assert len(spread) == 8
+    assert len({(op.cycle, op.slot.rsplit(".", 1)[0]) for op in spread}) == 2, "four matrices with one walk over the map"
+
+
 def test_chips_without_a_lane_tree_sum_bytes_on_their_planes(tmp_path: Path) -> None:
     compiled = compiled_program("sums of bytes and of their squares", "tsp", tmp_path)
     operations = compiled.program.operations
