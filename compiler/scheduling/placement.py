@@ -11,24 +11,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from random import Random
 from typing import NamedTuple
-
-import networkx as nx
 
 from compiler.progress import stage
 from compiler.scheduling.bank_colouring import BankColouring, follows
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.eviction import cheapest_eviction
+from compiler.scheduling.memory_slices import BankedSlice, Slice
+from compiler.scheduling.operations import Operations
 from compiler.scheduling.placed import Place, Places
+from compiler.scheduling.placement_orders import interference_of, lives_of, orders_of
 from compiler.scheduling.rivals import loaded, rivals, written_together
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
 from compiler.scheduling.trip import Buffer, Flow, Group, Read, location_of, touched
-from isa.chip import Chip, Rram, Side
+from isa.chip import Chip, Side
 from isa.errors import Location, ModelFault
 
 SCHEMES = {
@@ -39,114 +38,11 @@ SCHEMES = {
 }
 """What the schemes of `place-memory` do with weights in RRAM."""
 
+APART_OPERATIONS = 4
+"""Words of a buffer that died so many operations ago are as good as fresh ones: who read it has long done so (our choice)."""
+
 SHORT_WALK_ROWS = 16
 """A walk of so few rows keeps nobody waiting for long (our choice)."""
-
-RANDOM_ORDERS = 4
-"""Orders of placement that are tried when the considered ones fail."""
-
-
-@dataclass(slots=True)
-class _Allocation:
-    base: int
-    words: int
-    first_trip: int
-    last_trip: int
-
-
-class _Slice:
-    """Allocations of one memory slice."""
-
-    def __init__(self, words: int, touched: int = 0) -> None:
-        """`touched`: words that another program of the device may write."""
-        self.words, self.touched = words, touched
-        self.used = 0
-        self.allocations: list[_Allocation] = []
-        self.blocked: list[tuple[int, int]] = []
-        """Words that nothing is placed in, (first, after the last) in order: rows of a device that are bad or spared."""
-
-    def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
-        """Lowest free base, or None. Without `share` the words of buffers that are already dead stay taken; what `stays` from
-        run to run keeps out of the reach of other programs."""
-        low = self.touched if stays else 0
-        if not share:
-            base, taken = max(self.used, low), self.blocked
-        else:
-            alive = [a for a in self.allocations if a.first_trip <= last_trip and first_trip <= a.last_trip]
-            base, taken = low, sorted([*((a.base, a.base + a.words) for a in alive), *self.blocked])
-        for first, end in taken:
-            if base + words <= first:
-                break
-            base = max(base, end)
-        return base if base + words <= self.words else None
-
-    def clear(self, base: int, words: int, bank: int, banks: int) -> int | None:
-        """Lowest word of a bank from `base` on where so many words are not blocked, or None."""
-        base += (bank - base) % banks
-        while base + words <= self.words:
-            end = next((end for first, end in self.blocked if first < base + words and base < end), None)
-            if end is None:
-                return base
-            base = end + (bank - end) % banks
-        return None
-
-    def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
-        self.allocations.append(_Allocation(base, words, first_trip, last_trip))
-        self.used = max(self.used, base + words)
-
-    def give_back(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
-        self.allocations.remove(_Allocation(base, words, first_trip, last_trip))
-        self.used = max((a.base + a.words for a in self.allocations), default=0)
-
-
-class _BankedSlice(_Slice):
-    """An RRAM slice whose blocks each lie in one bank: the words of a block are `banks` apart."""
-
-    def __init__(self, rram: Rram) -> None:
-        super().__init__(rram.words)
-        self.rram = rram
-        self.filled = [0] * rram.banks
-
-    def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
-        bank = min(range(self.rram.banks), key=lambda bank: (self.filled[bank], bank))
-        row = self.filled[bank]
-        return bank + row * self.rram.banks if row + words <= self.rram.bank_words else None
-
-    def take(self, base: int, words: int, first_trip: int, last_trip: int) -> None:
-        self.filled[base % self.rram.banks] += words
-        self.used += words
-
-
-def _lives(flow: Flow) -> dict[str, tuple[int, int]]:
-    """First and last trip of each buffer; what the host reads or writes lives to the end, what it sets lives from the start."""
-    lives: dict[str, tuple[int, int]] = {}
-    for index, trip in enumerate(flow.trips):
-        for node in trip.nodes:
-            for name, _, _ in touched(node, flow.buffers):
-                lives[name] = (lives.get(name, (index, 0))[0], index)
-    end = len(flow.trips)
-    for name, buffer in flow.buffers.items():
-        first, last = lives.get(name, (0, 0))
-        if buffer.role in ("param", "state", "constant"):
-            first, last = 0, end
-        elif buffer.role == "input":
-            first = 0
-        elif buffer.role == "output":
-            last = end
-        lives[name] = (first, last)
-    return lives
-
-
-def _interference(flow: Flow) -> nx.Graph[Group]:
-    """Groups that one trip touches together."""
-    graph: nx.Graph[Group] = nx.Graph()
-    for name, buffer in flow.buffers.items():
-        for segment in range(len(buffer.segments)):
-            graph.add_nodes_from((name, segment, tile) for tile in range(buffer.tiles))
-    for trip in flow.trips:
-        groups = list(dict.fromkeys(g for node in trip.nodes for g in touched(node, flow.buffers)))
-        graph.add_edges_from((a, b) for i, a in enumerate(groups) for b in groups[i + 1 :])
-    return graph
 
 
 class NoRoomFault(ModelFault):
@@ -198,32 +94,12 @@ def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, de
 
 def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, str, list[Group]]]:
     """(packed, way, order): spread by freedom, then with what lives long first; spread in two of the orders, packed in all."""
-    first = next(_orders(flow, scheme))
+    first = next(orders_of(flow, scheme))
     yield False, "freedom", first
     yield False, "lasting first", first
-    orders = list(_orders(flow, scheme))
+    orders = list(orders_of(flow, scheme))
     yield from ((False, "order", order) for order in orders[:2])
     yield from ((True, "order", order) for order in orders)
-
-
-def _orders(flow: Flow, scheme: str) -> Iterator[list[Group]]:
-    """Program order; those with most neighbours first; those that need most slices at once first; then random ones. Weights
-    choose before all others, in the order of their loads (or declarations, as the scheme has it): they have the least freedom.
-    """
-    lives = _lives(flow)
-    groups = _groups_by_first_touch(flow)
-    if scheme != "scheduled":
-        declared = {group: i for i, group in enumerate(_groups_by_declaration(flow))}
-        groups.sort(key=lambda g: declared[g] if loaded(flow.buffers[g[0]]) else -1)
-    groups.sort(key=lambda g: (0, 0) if loaded(flow.buffers[g[0]]) else (1, lives[g[0]][0]))
-    yield groups
-    graph = _interference(flow)
-    yield sorted(groups, key=lambda g: (not loaded(flow.buffers[g[0]]), -graph.degree(g)))
-    yield sorted(groups, key=lambda g: -flow.buffers[g[0]].stripes * flow.buffers[g[0]].bytes)
-    rng = Random(0)
-    for _ in range(RANDOM_ORDERS):
-        shuffled = sorted(groups, key=lambda _: rng.random())
-        yield sorted(shuffled, key=lambda g: not loaded(flow.buffers[g[0]]))
 
 
 def _constant(buffer: Buffer) -> bool:
@@ -245,18 +121,24 @@ def _slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
     return found
 
 
-def _groups_by_first_touch(flow: Flow) -> list[Group]:
-    """Every group, those that trips touch in that order, the others after them."""
-    groups = dict.fromkeys(g for trip in flow.trips for node in trip.nodes for g in touched(node, flow.buffers))
-    for name, buffer in flow.buffers.items():
-        groups |= dict.fromkeys((name, s, t) for t in range(buffer.tiles) for s in range(len(buffer.segments)))
-    return list(groups)
+def known_weights(buffer: Buffer) -> bool:
+    """Whether loads read it and it is the same in every run."""
+    return buffer.stripes > 1 and buffer.role in ("param", "constant")
 
 
-def _groups_by_declaration(flow: Flow) -> list[Group]:
-    """Every group, buffer by buffer, tile column by tile column."""
-    buffers = flow.buffers.items()
-    return [(name, s, t) for name, buffer in buffers for t in range(buffer.tiles) for s in range(len(buffer.segments))]
+def even_fill(flow: Flow, chip: Chip) -> dict[Side, int]:
+    """Words that weights take of each SRAM slice of a side, if they leave as many in all that they need.
+
+    Beside the weights of one part of a program images of another part find words in slices that nothing is loaded from."""
+    found: dict[Side, int] = {}
+    weights = [b for b in flow.buffers.values() if b.memory == "sram" and known_weights(b)]
+    for side in ("w", "e"):
+        blocks = [(b.stripes * b.bytes, b.words_per_place(s)) for b in weights for (s, _), at in b.sides.items() if at == side]
+        if blocks:
+            width, total = max(width for width, _ in blocks), sum(width * words for width, words in blocks)
+            slices = width * -(-total // (width * chip.sram.words))
+            found[side] = -(-total // slices)
+    return found
 
 
 class _Choice(NamedTuple):
@@ -275,22 +157,27 @@ class _Placement:
         self.flow, self.chip, self.rram, self.packed = flow, chip, chip.rram, packed
         self.colouring = BankColouring(follows(flow), self.rram) if self.rram and scheme == "scheduled" else None
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
-        self.lives = _lives(flow)
-        self.graph = _interference(flow)
+        self.lives = lives_of(flow)
+        self.graph = interference_of(flow)
         self.rivals, self.written_together = rivals(flow), written_together(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
-        self.slices = {u.name: _Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
+        self.slices = {u.name: Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         if self.rram and scheme == "naive":
-            self.slices |= {u.name: _BankedSlice(self.rram) for u in chip.slices("rram")}
+            self.slices |= {u.name: BankedSlice(self.rram) for u in chip.slices("rram")}
         self.chosen: dict[Group, tuple[str, ...]] = {}
         self.evictions: Counter[Group] = Counter()
         self.for_loads: set[str] = set()
         """SRAM slices that hold weights: kept free of activations while there are others, for a load reads them in bursts
         that would keep a feed waiting."""
+        self.for_made_weights: set[str] = set()
+        """Those of them with weights that are made at run time. Of the others activations keep off only while they are loaded
+        from, for known weights may take most slices."""
         self.for_constants = _slices_of_constants(flow, chip)
         self.places: Places = {name: {} for name in flow.buffers}
         self.demand = StreamDemand(flow, chip)
-        self.traffic = Traffic(flow, chip)
+        self.operations = Operations(flow)
+        self.traffic = Traffic(flow, chip, self.operations)
+        self.even_fill = even_fill(flow, chip)
         self.side_of: dict[Group, Side] = {
             (name, *column): side for name, buffer in flow.buffers.items() for column, side in buffer.sides.items()
         }
@@ -463,12 +350,17 @@ class _Placement:
         forbidden = self.taken_near(group)
         life = self.lives[name]
         stays = buffer.role in ("param", "state", "constant")
+        apart = self.operations.around(*life, APART_OPERATIONS)
         for share in (False, True):
             for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
                 contended = Counter(u for other in self.together(group, buffer) for u in self.chosen.get(other, ()))
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
-                    base = None if unit.name in forbidden else self.slices[unit.name].find(words, *life, share, stays)
+                    if unit.name in forbidden:
+                        continue
+                    base = self.slices[unit.name].find(words, *life, share, stays)
+                    if base is None and not share:
+                        base = self.slices[unit.name].find(words, *apart, True, stays)
                     if base is not None:
                         free.append(_Choice(self.cost(group, buffer, unit.name, number, contended), number, unit.name, base))
                 if len(free) >= width:
@@ -488,13 +380,19 @@ class _Placement:
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
-            return (unit not in self.for_loads, -number)
+            return (self.is_filled(group, buffer, unit), unit not in self.for_loads, -number)
         if self.packed:
             return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
         if _constant(buffer):
             return (unit in self.for_loads, unit not in self.for_constants, self.traffic.at_once(group, unit), number)
-        apart = unit in self.for_loads or unit in self.for_constants
+        loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
+        apart = loads or unit in self.for_constants
         return (apart, contended[unit], self.traffic.at_once(group, unit), number)
+
+    def is_filled(self, group: Group, buffer: Buffer, unit: str) -> bool:
+        """Whether known weights have their share of the slice."""
+        level = self.slices[unit].used + buffer.words_per_place(group[1]) // 2
+        return known_weights(buffer) and level > self.even_fill.get(self.chip.units[unit].side or "w", level)
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
@@ -521,10 +419,7 @@ class _Placement:
         self.side_of[group] = side
         self.chosen[group] = tuple(choice.unit for choice in units)
         if buffer.stripes > 1:
-            wider = self.for_loads.union(self.chosen[group])
-            slices = {unit.name for unit in self.chip.slices(buffer.memory, side)}
-            if buffer.role != "temporary" or 2 * len(wider & slices) <= len(slices):
-                self.for_loads = wider
+            self.set_apart(buffer, side, self.chosen[group])
         self.words_on_side[buffer.memory, side] += words * len(units)
         if buffer.memory == "sram":
             self.traffic.add(group, self.chosen[group])
@@ -533,6 +428,14 @@ class _Placement:
             self.slices[unit].take(base, words, *self.lives[name])
             stripe, byte = divmod(i, buffer.bytes)
             self.places[name][segment, stripe, tile, byte] = Place(unit, base, step)
+
+    def set_apart(self, buffer: Buffer, side: Side, units: tuple[str, ...]) -> None:
+        """These slices are for loads from now on; not for temporary weights where that would be most slices of the side."""
+        wider = self.for_loads.union(units)
+        slices = {unit.name for unit in self.chip.slices(buffer.memory, side)}
+        if buffer.role != "temporary" or 2 * len(wider & slices) <= len(slices):
+            self.for_loads = wider
+            self.for_made_weights.update(() if known_weights(buffer) else units)
 
     def bases(self, group: Group, buffer: Buffer, units: list[_Choice], words: int) -> list[tuple[str, int]]:
         """(slice, first word): behind what is there, in RRAM as far behind it as the start bank of the group asks for."""

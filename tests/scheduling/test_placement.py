@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations, pairwise
 from types import ModuleType
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.scheduling.placed import Place, Places
-from compiler.scheduling.placement import place
+from compiler.scheduling.placement import APART_OPERATIONS, place
 from compiler.scheduling.trip import Buffer, Flow, Read, Role, Trip, Write, touched
 from isa.chip import load_chip
 from isa.errors import ModelFault
@@ -154,6 +155,53 @@ def test_fresh_words_come_first(random_flows: ModuleType) -> None:
     flow = Flow({n: random_flows.buffer(n, 4, TINY) for n in names})
     flow.trips = [random_flows.copy_trip(a, b, 4) for a, b in pairwise(names)]
     assert check_words(flow, place(flow, TINY)) == 0
+
+
+def products(count: int, weight_rows: int, image_rows: int, random_flows: ModuleType) -> Flow:
+    """Products one after the other, each with constant weights of its own on the west side."""
+    flow = Flow({"x0": random_flows.buffer("x0", image_rows, TINY)})
+    for i in range(count):
+        weights = random_flows.buffer(f"w{i}", weight_rows, TINY, stripes=4)
+        weights.role, weights.sides = "constant", {(0, 0): "w"}
+        flow.buffers |= {f"w{i}": weights, f"x{i + 1}": random_flows.buffer(f"x{i + 1}", image_rows, TINY, "i32")}
+        for trip in random_flows.product_trips(weights, "x0", f"x{i + 1}", image_rows, 4, 0):
+            trip.origin = f"product {i}"
+            flow.trips.append(trip)
+    return flow
+
+
+def test_weights_leave_equal_room_in_the_slices_that_they_need(random_flows: ModuleType) -> None:
+    """Seven blocks, of which five would fill the words of four slices."""
+    rows = 4 * (TINY.sram.words // 5)
+    flow = products(7, rows, 4, random_flows)
+    places = place(flow, TINY)
+    held = Counter(unit for name, unit, _ in words_held(flow, places) if name.startswith("w"))
+    assert len(held) == 8
+    assert max(held.values()) == 4 * (rows // 4)
+
+
+def test_images_keep_off_slices_that_their_operation_loads_from(random_flows: ModuleType) -> None:
+    """The sums of the first product may lie beside weights of the second, but not beside its own."""
+    flow = products(2, 4 * (TINY.sram.words // 2 + 1), 4, random_flows)
+    places = place(flow, TINY)
+    for i in range(2):
+        weights = {p.unit for p in group_places(places, (f"w{i}", 0, 0))}
+        assert weights.isdisjoint(p.unit for p in group_places(places, (f"x{i + 1}", 0, 0)))
+
+
+def test_words_that_died_long_ago_count_as_fresh(random_flows: ModuleType) -> None:
+    """Buffers of a chain take words of those before the last few, and all slices go on being used."""
+    count = 4 * len(TINY.slices("sram"))
+    flow = Flow({f"b{i}": random_flows.buffer(f"b{i}", TINY.sram.words // 2, TINY) for i in range(count)})
+    flow.trips = [random_flows.copy_trip(a, b, 4) for a, b in pairwise(flow.buffers)]
+    places = place(flow, TINY)
+    check_words(flow, places)
+    owners: dict[tuple[str, int], list[int]] = {}
+    for name, unit, word in words_held(flow, places):
+        owners.setdefault((unit, word), []).append(int(name[1:]))
+    apart = [b - a for numbers in owners.values() for a, b in pairwise(sorted(numbers))]
+    assert apart
+    assert min(apart) > APART_OPERATIONS
 
 
 def test_what_does_not_fit_is_named_with_what_there_is(random_flows: ModuleType) -> None:
