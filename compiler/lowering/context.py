@@ -50,6 +50,7 @@ class Hint:
 
     segments: tuple[int, ...] = (0,)
     segment_sides: tuple[Side, ...] = ()
+    tile_sides: tuple[Side, ...] = ()
     stripes: int = 1
     inside: Inside | None = None
     beside: tuple[Hint, ...] = ()
@@ -129,6 +130,9 @@ class Lowering:
         buffer = Buffer(name, tensor.shape, tensor.type, role, "sram", self.chip.lanes, hint.stripes, hint.segments, digest)
         for segment, side in enumerate(hint.segment_sides):
             for tile in range(buffer.tiles):
+                buffer.sides[segment, tile] = side
+        for tile, side in enumerate(hint.tile_sides):
+            for segment in range(len(buffer.segments)):
                 buffer.sides[segment, tile] = side
         return self.add(buffer)
 

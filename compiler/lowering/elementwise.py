@@ -34,6 +34,9 @@ INTEGER = {
 }  # fmt: skip
 
 
+MAX_ROWS = 128
+"""Rows of one trip: a longer burst keeps slices from others, and who reads its result waits for all of it (our choice)."""
+
 Operand = Callable[[SSAValue, Operation, str], "int | Immediate"]
 
 
@@ -51,7 +54,7 @@ def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
     body = ClusterBody(lowering, cluster)
     result = body.views[0]
     lowering.copy_beside(cluster.result, result)
-    for run in runs(body.views, lowering.flow.buffers):
+    for run in [piece for walk in runs(body.views, lowering.flow.buffers) for piece in walk.cut(MAX_ROWS)]:
         for tile in range(-(-result.columns // lowering.chip.lanes)):
             trip = lowering.trip()
             chain = Chain(trip, lowering.chip, run.count)

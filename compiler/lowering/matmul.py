@@ -403,10 +403,8 @@ def _turned(chunks: list[Chunk], by: int) -> list[Chunk]:
 
 def _cut(chunk: Chunk, limit: int) -> Iterator[Chunk]:
     """Pieces of at most `limit` rows, as equal as can be."""
-    pieces = -(-chunk.count // limit)
-    for i in range(pieces):
-        first, end = chunk.count * i // pieces, chunk.count * (i + 1) // pieces
-        yield _part(chunk, first, end - first)
+    for run in chunk.run.cut(limit):
+        yield replace(chunk, run=run)
 
 
 def _groups(chunks: list[Chunk], limit: int) -> list[list[Chunk]]:
@@ -423,9 +421,7 @@ def _groups(chunks: list[Chunk], limit: int) -> list[list[Chunk]]:
 
 
 def _part(chunk: Chunk, first: int, count: int) -> Chunk:
-    run = chunk.run
-    starts = tuple(s + first * d for s, d in zip(run.starts, run.steps, strict=True))
-    return replace(chunk, run=Run(count, starts, run.steps))
+    return replace(chunk, run=chunk.run.part(first, count))
 
 
 def _shares(chunks: list[Chunk], borders: list[int]) -> list[list[Chunk]]:

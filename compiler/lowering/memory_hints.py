@@ -26,7 +26,7 @@ from compiler.dialects.graph import (
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Hint, Inside, weight_rows_per_cycle
 from compiler.lowering.fusion import ELEMENTWISE, Cluster
-from compiler.lowering.matmul_plan import plan
+from compiler.lowering.matmul_plan import Plan, plan
 from compiler.lowering.stencil_plan import stencil_plan
 from compiler.scheduling.shared_memory import Residents
 from isa.chip import Chip, Side
@@ -65,6 +65,10 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
             near: list[Side] = [chip.planes[p].side or "w" for p in planes]
             hints.setdefault(op.a, Hint(borders, tuple(near[: len(borders)]) if spread.across_sides else ()))
             hints.setdefault(op.result, Hint(borders))
+        elif len(tensor_of(op.b).shape) > 2 and len(spread.groups) > 1:
+            value = _lies_in(op.a, chip)
+            if value is not op.a:
+                hints.setdefault(value, _windows_of_groups(value, spread, chip))
     for op in block.ops if segmented else ():
         for value in op.results:
             if isinstance(op, ReshapeOp) and _spreads_lanes(op):
@@ -198,7 +202,7 @@ def _rows(value: SSAValue) -> int:
 
 
 def _segments(value: SSAValue, chip: Chip) -> Hint:
-    """Equal shares, two a side and alternating, so that several trips can run at once.
+    """Equal shares, two a side, so that several trips can run at once.
 
     A column of splats is read together with every tile of a wide tensor; it takes whichever side has slices left.
     """
@@ -208,8 +212,21 @@ def _segments(value: SSAValue, chip: Chip) -> Hint:
     # Matrices of a batch are products of their own, each better off in one piece.
     shape = tensor_of(value).shape
     whole = shape[-2] if len(shape) > 2 and rows // shape[-2] >= count else 1
-    borders = tuple(rows // whole * i // count * whole for i in range(count))
-    return Hint(borders, tuple(sides[i % len(sides)] for i in range(count)) if count > 1 and wide else ())
+    borders = tuple(-(-rows // whole * i // count) * whole for i in range(count))
+    if count == 1 or not (wide or whole > 1):
+        return Hint(borders)
+    # Matrices of a batch come to the planes in blocks, shares of rows to all of them in turn.
+    return Hint(borders, tuple(sides[i * len(sides) // count if whole > 1 else i % len(sides)] for i in range(count)))
+
+
+def _windows_of_groups(value: SSAValue, spread: Plan, chip: Chip) -> Hint:
+    """Where matrices of a batch lie as windows in one tensor: near the planes that take them, which come to groups in blocks;
+    in row shares where groups share a tile."""
+    sides: list[Side] = [chip.planes[group[0]].side or "w" for group in spread.groups]
+    tiles = -(-tensor_of(value).shape[-1] // chip.lanes)
+    if tiles < len(sides):
+        return Hint(spread.row_borders(_rows(value)))
+    return Hint(tile_sides=tuple(sides[tile * len(sides) // tiles] for tile in range(tiles)))
 
 
 def _spreads_lanes(op: ReshapeOp) -> bool:

@@ -187,6 +187,17 @@ class Run:
     starts: tuple[int, ...]
     steps: tuple[int, ...]
 
+    def part(self, first: int, count: int) -> Run:
+        """`count` of its rows, from row `first` on."""
+        return Run(count, tuple(s + first * d for s, d in zip(self.starts, self.steps, strict=True)), self.steps)
+
+    def cut(self, limit: int) -> Iterator[Run]:
+        """Pieces of at most `limit` rows, as equal as can be."""
+        pieces = -(-self.count // limit)
+        for i in range(pieces):
+            first, end = self.count * i // pieces, self.count * (i + 1) // pieces
+            yield self.part(first, end - first)
+
 
 def runs(views: Sequence[View], buffers: dict[str, Buffer]) -> Iterator[Run]:
     """Joint walks over views of equal leading sizes, as few and as long as possible, none across a segment border."""

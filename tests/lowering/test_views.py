@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.lowering.views import View, row_strides, runs, view_of
+from compiler.lowering.views import Run, View, row_strides, runs, view_of
 from compiler.scheduling.trip import Buffer
 
 LANES = 8
@@ -95,3 +95,14 @@ def test_at_and_broadcast_are_numpy_indexing(leading: list[int], data: st.DataOb
     assert np.array_equal(rows_of(view.at(index)), rows[index])
     wider = (2, *(data.draw(st.integers(1, 3)) if size == 1 else size for size in leading))
     assert np.array_equal(rows_of(view.broadcast(wider)), np.broadcast_to(rows, wider))
+
+
+@given(st.integers(1, 300), st.integers(1, 130), st.integers(-3, 3))
+def test_pieces_of_a_run_walk_its_rows(count: int, limit: int, step: int) -> None:
+    run = Run(count, (7, 900), (1, step))
+    pieces = list(run.cut(limit))
+    assert max(piece.count for piece in pieces) <= limit
+    assert max(piece.count for piece in pieces) - min(piece.count for piece in pieces) <= 1
+    for view in range(2):
+        rows = [piece.starts[view] + i * piece.steps[view] for piece in pieces for i in range(piece.count)]
+        assert rows == [run.starts[view] + i * run.steps[view] for i in range(count)]
