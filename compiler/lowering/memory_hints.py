@@ -35,10 +35,6 @@ MIN_SEGMENT_ROWS = 64
 """Fewer rows than this are not worth a trip of their own: filling and draining it costs about as much (our choice)."""
 
 
-MAX_ROWS_APART = 16
-"""Rows that lie in slices of their own so that a lane unit can take several of them at once (our choice)."""
-
-
 def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, segmented: bool) -> dict[SSAValue, Hint]:
     """Stripes for runtime weights; row shares of the planes for activations; if `segmented`, long tensors on both sides."""
     hints: dict[SSAValue, Hint] = {}
@@ -63,7 +59,7 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         if len(tensor_of(op.b).shape) == 2 and len(borders) > 1:
             planes = [p for group in spread.groups for p in group]
             near: list[Side] = [chip.planes[p].side or "w" for p in planes]
-            hints.setdefault(op.a, Hint(borders, tuple(near[: len(borders)]) if spread.across_sides else ()))
+            hints.setdefault(_with_other_axes(op.a), Hint(borders, tuple(near[: len(borders)]) if spread.across_sides else ()))
             hints.setdefault(op.result, Hint(borders))
         elif len(tensor_of(op.b).shape) > 2 and len(spread.groups) > 1:
             value = _lies_in(op.a, chip)
@@ -73,7 +69,8 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         for value in op.results:
             if isinstance(op, ReshapeOp) and _spreads_lanes(op):
                 hints.setdefault(op.result, _segments(op.result, chip))
-                hints.setdefault(op.x, Hint(tuple(range(min(MAX_ROWS_APART, _rows(op.x))))))
+                each = _rows(op.result) // _rows(op.x)
+                hints.setdefault(op.x, Hint(tuple(dict.fromkeys(b // each for b in hints[op.result].segments))))
             elif isinstance(op, (InputOp, MatmulOp, ReduceOp, *ELEMENTWISE)) and _walked_in_order(value):
                 hints.setdefault(value, _segments(value, chip))
     return hints
@@ -119,6 +116,13 @@ def _lies_in(value: SSAValue, chip: Chip) -> SSAValue:
         if not keeps:
             break
         value, op = op.x, op.x.owner
+    return value
+
+
+def _with_other_axes(value: SSAValue) -> SSAValue:
+    """The value before its leading axes were cut or joined: the same rows."""
+    while isinstance(value.owner, ReshapeOp) and tensor_of(value.owner.x).shape[-1:] == tensor_of(value).shape[-1:]:
+        value = value.owner.x
     return value
 
 

@@ -48,21 +48,24 @@ def norms(module: ModuleOp) -> list[Norm]:
 
 
 def with_integer_sums(norm: Norm, step: np.float32) -> None:
-    """A norm over n columns with q = quantize(x, step), m = sum(q) · (step / n), s = sum(q²) · (step² / n): x - m instead of x,
-    s - m² instead of s for a layer norm; times rsqrt(max(s + eps, step² / 12)), gain and bias as in its definition."""
+    """A norm over n columns with q = quantize(x, step), m = sum(q) · (step / n), s = sum(q²) · (step² / n), less m² for a layer
+    norm, r = rsqrt(max(s + eps, step² / 12)): (x · r) · gain, or ((x · r - m · r) · gain) + bias."""
     emit, columns, wide = Emitter.before(norm), norm.tensor.shape[-1], np.float64(step)
     q = emit.add(graph.QuantizeOp(norm.x, emit.f32(step)))
     whole = emit.cast(q, "i32")
     squares = emit.reduce("sum", emit.binary("mul", whole, whole), [-1])
     spread: SSAValue = emit.add(graph.DequantizeOp(squares, emit.f32(wide * wide / columns)))
-    x = norm.x
+    below: SSAValue | None = None
     if isinstance(norm, graph.LayerNormOp):
-        mean = emit.add(graph.DequantizeOp(emit.reduce("sum", q, [-1]), emit.f32(wide / columns)))
-        spread = emit.binary("sub", spread, emit.binary("mul", mean, mean))
-        x = emit.binary("sub", x, mean)
+        below = emit.add(graph.DequantizeOp(emit.reduce("sum", q, [-1]), emit.f32(-wide / columns)))
+        spread = emit.binary("sub", spread, emit.binary("mul", below, below))
     spread = emit.binary("add", spread, emit.f32(norm.eps.value.data))
     spread = emit.binary("max", spread, emit.f32(max(wide * wide / 12, np.finfo(np.float32).tiny)))
-    value = emit.binary("mul", emit.binary("mul", x, emit.unary("rsqrt", spread)), emit.cast(norm.gain, "f32"))
+    root = emit.unary("rsqrt", spread)
+    value = emit.binary("mul", norm.x, root)
+    if below is not None:
+        value = emit.binary("add", value, emit.binary("mul", below, root))
+    value = emit.binary("mul", value, emit.cast(norm.gain, "f32"))
     if isinstance(norm, graph.LayerNormOp):
         value = emit.binary("add", value, emit.cast(norm.bias, "f32"))
     replace(norm, value)

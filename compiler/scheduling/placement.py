@@ -384,7 +384,8 @@ class _Placement:
         if self.packed:
             return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
         if _constant(buffer):
-            return (unit in self.for_loads, unit not in self.for_constants, self.traffic.at_once(group, unit), number)
+            within = unit not in self.for_constants
+            return (unit in self.for_loads, within, contended[unit], self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
         apart = loads or unit in self.for_constants
         return (apart, contended[unit], self.traffic.at_once(group, unit), number)

@@ -358,6 +358,10 @@ class _Rules:
             return emit.add(graph.DequantizeOp(op.x, self._tensor(ratio, "ratio", emit)))
         if len(list(value.uses)) > 1 or not isinstance(op, graph.UnaryOp | graph.BinaryOp):
             return None
+        if isinstance(op, graph.UnaryOp) and op.fn.data == "gelu":
+            return self._gelu_in_steps(op.x, step, emit)
+        if isinstance(op, graph.BinaryOp) and op.fn.data == "mul":
+            return self._multiple_in_steps(op, step, emit)
         if isinstance(op, graph.BinaryOp) and op.fn.data == "div":
             above = self._in_steps(op.a, step, emit)
             return None if above is None else emit.binary("div", above, op.b)
@@ -368,6 +372,29 @@ class _Rules:
             return None
         done = [part for part in parts if part is not None]
         return emit.unary("relu", done[0]) if isinstance(op, graph.UnaryOp) else emit.binary(op.fn.data, done[0], done[1])
+
+    def _multiple_in_steps(self, op: graph.BinaryOp, step: Array, emit: Emitter) -> SSAValue | None:
+        """x · known in steps is x · (known / step)."""
+        for x, other in ((op.a, op.b), (op.b, op.a)):
+            known = self.known(other)
+            ratio = None if known is None else _ratio(known, step)
+            if ratio is not None and tensor_of(x).shape == op.tensor.shape:
+                return emit.binary("mul", x, self._tensor(ratio, "ratio", emit))
+        return None
+
+    def _gelu_in_steps(self, x: SSAValue, step: Array, emit: Emitter) -> SSAValue | None:
+        """Of an integer product: with u = x / √2, by which the product's scale is divided, x / 2 · (1 + erf(u)) is
+        v + v · erf(u) where v = u / √2, in steps."""
+        found = self._sum_of_product(x)
+        if found is None:
+            return None
+        root = np.sqrt(np.float64(2))
+        narrow, back = _ratio(found[1], np.asarray(root)), _ratio(1 / root, step)
+        if narrow is None or back is None:
+            return None
+        u = emit.add(graph.DequantizeOp(found[0], self._tensor(narrow, "step", emit)))
+        v = emit.binary("mul", u, emit.f32(back.item()))
+        return emit.binary("add", emit.binary("mul", v, emit.unary("erf", u)), v)
 
 
 def _ratio(scale: Array, by: Array) -> Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,24 @@ def test_shares_and_norms_in_int8_are_near_the_float_model(chip: str, tmp_path: 
     assert np.abs(result.outputs["layer"][~wide]).max() < 12, "rows within a few steps: no more than rounding makes of them"
     root = x / np.sqrt((x * x).mean(axis=1, keepdims=True))
     assert np.abs(result.outputs["root"] - root)[wide].max() < 0.05
+
+
+def test_gelu_between_integer_products_takes_their_scales(tmp_path: Path) -> None:
+    path = tmp_path / "p.lks"
+    path.write_text("""
+        input x: f32[4, 16]
+        param w: f32[16, 8] from "w.npz"
+        output y = gelu(x @ w * 0.5) @ transpose(w, [1, 0])
+    """)
+    x, w = (RANDOM.standard_normal(shape).astype(np.float32) for shape in ((5, 4, 16), (16, 8)))
+    np.savez(tmp_path / "w.npz", w=w)
+    compiled = compile_source(path, LPU, Reading("int8", {}, {"x": x}))
+    functions = [op.fn.data for op in main_block(compiled.declared).ops if isinstance(op, graph.UnaryOp)]
+    assert functions == ["erf"], "nothing of its definition but the function is left"
+    (result,) = run_and_compare(compiled, [{"x": x[0]}], ["fast"])
+    inner = (x[0] @ w * 0.5).astype(np.float64)
+    want = inner / 2 * (1 + np.vectorize(math.erf)(inner / np.sqrt(2))) @ w.T
+    assert np.abs(result.outputs["y"] - want).max() < 0.03 * np.abs(want).max()
 
 
 def test_int8_without_samples_says_what_is_missing(perceptron: Path) -> None:
