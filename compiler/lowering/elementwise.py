@@ -72,7 +72,8 @@ class ClusterBody:
     def __init__(self, lowering: Lowering, cluster: Cluster, taken: dict[str, View] | None = None) -> None:
         self.lowering, self.cluster = lowering, cluster
         self.fold_parts = [self.parts_of(fold) for fold in cluster.folds]
-        self.more = [lowering.result(op.results[0]) for op in cluster.more]
+        self.leaving = cluster.leaving
+        self.more = [lowering.result(op.results[0]) for op in self.leaving]
         columns = tensor_of(cluster.result).shape[-1:]
         unwritten = self.more or [replace(parts[0], columns=columns[0]) for parts in self.fold_parts]
         result = lowering.result(cluster.result) if cluster.written else unwritten[0]
@@ -227,7 +228,7 @@ class ClusterBody:
         window = () if into is None else (into.column, into.columns)
         if self.cluster.written:
             trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count, window=window))
-        for at, op in enumerate(self.cluster.more, self.first_more):
+        for at, op in enumerate(self.leaving, self.first_more):
             view = self.views[at]
             trip.nodes.append(Write(view.buffer, view.tile + tile, starts[at], steps[at], values[op.results[0]], chain.count))
         self.fold(trip, chain, final, tile, starts, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -73,6 +74,11 @@ class Cluster:
         return any(use.operation not in inside for use in self.result.uses)
 
     @property
+    def leaving(self) -> list[Operation]:
+        """Of `more`, what somebody outside reads."""
+        return [op for op in self.more if any(use.operation not in self.members for use in op.results[0].uses)]
+
+    @property
     def members(self) -> set[Operation]:
         return set(self.operations)
 
@@ -114,25 +120,30 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
                     and len(cluster.folds) < MAX_FOLDS
                 ):
                     cluster.folds.append(op)
-        for op in list(assigned):
+    for op in block.ops if limit > 1 else ():
+        if op in assigned and op is assigned[op].root:
             _join(assigned[op], assigned, chip, limit)
     return assigned
 
 
 def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limit: int) -> None:
-    """A cluster that needs nothing but the result of another, and constants, goes into the trips of that one."""
+    """A cluster that needs nothing but what another one makes, and constants, goes into the trips of that one."""
     if joining.matmul or joining.root is None or joining.folds or joining.more:
         return
     outside = {o for op in joining.operations for o in op.operands if o.owner not in joining.members}
     needed = [o for o in outside if not isinstance(o.owner, (ConstantOp, ParamOp))]
-    cluster = assigned.get(needed[0].owner) if len(needed) == 1 and isinstance(needed[0].owner, Operation) else None
-    if cluster is None or cluster.root is None or cluster.result is not needed[0] or isinstance(cluster.matmul, StencilOp):
+    makers = [assigned.get(o.owner) if isinstance(o.owner, Operation) else None for o in needed]
+    cluster = makers[0] if makers else None
+    if cluster is None or cluster.root is None or isinstance(cluster.matmul, StencilOp):
         return
-    if len(list(cluster.result.uses)) == 1:
+    if any(maker is not cluster or o.owner not in cluster.members for maker, o in zip(makers, needed, strict=True)):
+        return
+    if all(len(list(o.uses)) == 1 for o in needed):
         return
     grown = replace(cluster, operations=[*cluster.operations, *joining.operations])
     shapes = {tensor_of(root.results[0]).shape for root in (cluster.root, joining.root)}
-    if len(shapes) == 1 and _weight(grown) <= limit and _byte_streams(grown) <= chip.streams * 3 // 4:
+    busy = [op for op in grown.operations if not isinstance(op, CastOp) and not _joins_a_sum(op, grown)]
+    if len(shapes) == 1 and len(busy) <= limit and _byte_streams(grown, busy) <= chip.streams * 3 // 4:
         cluster.operations += joining.operations
         cluster.more.append(joining.root)
         assigned.update((op, cluster) for op in joining.operations)
@@ -278,10 +289,25 @@ def _overwritten(maker: Operation, root: Operation) -> bool:
     return False
 
 
-def _byte_streams(cluster: Cluster) -> int:
+def _joins_a_sum(op: Operation, cluster: Cluster) -> bool:
+    """Whether this is a product of f32 that the sum which alone needs it makes on its way."""
+    users = [use.operation for use in op.results[0].uses]
+    return (
+        isinstance(op, BinaryOp)
+        and op.fn.data == "mul"
+        and tensor_of(op.result).type == "f32"
+        and len(users) == 1
+        and isinstance(users[0], BinaryOp)
+        and users[0].fn.data == "add"
+        and users[0] in cluster.members
+    )
+
+
+def _byte_streams(cluster: Cluster, computing: Sequence[Operation] | None = None) -> int:
     """Byte streams that the operands from memory and the intermediate values need at the VXM at once.
 
-    Casts mostly happen on the way into or out of another operation, and need none of their own. Of a few rows a value has
+    `computing` are those operations that have results of their own, if not all have. Casts mostly happen on the way into or
+    out of another operation, and need none of their own. Of a few rows a value has
     passed when the next operation shows its result.
     """
     outside: set[SSAValue] = set()
@@ -289,5 +315,6 @@ def _byte_streams(cluster: Cluster) -> int:
         outside.update(o for o in op.operands if o.owner not in cluster.members and not isinstance(o.owner, ConstantOp))
     operands = sum(BYTES[tensor_of(o).type] for o in outside)
     few = prod(tensor_of(cluster.operations[0].results[0]).shape[:-1]) <= FEW_ROWS
-    computed = [op for op in cluster.operations if not isinstance(op, CastOp) and not few]
+    computing = cluster.operations if computing is None else computing
+    computed = [op for op in computing if not isinstance(op, CastOp) and not few]
     return operands + sum(BYTES[tensor_of(op.results[0]).type] for op in computed) // 2

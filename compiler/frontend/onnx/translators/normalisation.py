@@ -55,7 +55,7 @@ def layer_norm(e: OnnxEmitter, call: Call) -> list[Value]:
     (axis,) = normal_axes((call.integer("axis", -1),), x.rank)
     eps, shape, row = call.number("epsilon", 1e-5), x.shape[axis:], prod(x.shape[axis:])
     if bias is not None and gain.shape == bias.shape == shape and call.outputs == 1:
-        flat, *vectors = (e.reshaped(v, s) for v, s in ((x, (prod(x.shape) // row, row)), (gain, (row,)), (bias, (row,))))
+        flat, *vectors = (e.reshaped(v, s) for v, s in ((x, (*x.shape[:axis], row)), (gain, (row,)), (bias, (row,))))
         return [e.reshaped(e.layernorm(flat, vectors[0], vectors[1], eps), x.shape)]
     axes = range(axis, x.rank)
     mean, difference, variance = centred(wide(e, x), axes)
@@ -71,7 +71,7 @@ def rms_norm(e: OnnxEmitter, call: Call) -> Value:
     (axis,) = normal_axes((call.integer("axis", -1),), x.rank)
     eps, row = call.number("epsilon", 1e-5), prod(x.shape[axis:])
     if gain.shape == x.shape[axis:]:
-        flat, vector = e.reshaped(x, (prod(x.shape) // row, row)), e.reshaped(gain, (row,))
+        flat, vector = e.reshaped(x, (*x.shape[:axis], row)), e.reshaped(gain, (row,))
         normed = e.emit(graph.RmsNormOp, e.tensor(flat).ssa, e.tensor(vector).ssa, eps)
         return e.reshaped(e.value(normed, x.kind), x.shape)
     wide_x = wide(e, x)
