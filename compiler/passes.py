@@ -33,6 +33,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "common-subexpressions": _from("transforms.common_subexpressions", "CommonSubexpressionsPass"),
     "casts-at-users": _from("transforms.casts_at_users", "CastsAtUsersPass"),
     "lower-to-flow": _from("transforms.lower_to_flow", "LowerToFlowPass"),
+    "prefetch-weights": _from("transforms.prefetch_weights", "PrefetchWeightsPass"),
     "place-memory": _from("transforms.place_memory", "PlaceMemoryPass"),
     "schedule": _from("transforms.schedule", "SchedulePass"),
 }

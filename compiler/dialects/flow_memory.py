@@ -163,7 +163,8 @@ class ReadOp(IRDLOperation):
 @irdl_op_definition
 class ReadBlockOp(IRDLOperation):
     """`count` consecutive rows of a tile, `rows_per_cycle` at a time side by side, for a load:
-    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`."""
+    `%w = flow.read_block @w tile 1 row 0 count 8 rows_per_cycle 4 : !flow.stream<i8, 2, 1, 4>`. With `beside @n from 0` the
+    last rows of each cycle, as many as that buffer has stripes, come from there."""
 
     name = "flow.read_block"
     buffer = prop_def(FlatSymbolRefAttrConstr)
@@ -171,9 +172,12 @@ class ReadBlockOp(IRDLOperation):
     row = prop_def(IntegerAttr[I64])
     count = prop_def(IntegerAttr[I64])
     rows_per_cycle = prop_def(IntegerAttr[I64])
+    beside = opt_prop_def(FlatSymbolRefAttrConstr)
+    beside_row = opt_prop_def(IntegerAttr[I64])
     result = result_def(StreamType)
     assembly_format = (
-        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle attr-dict `:` type($result)"
+        "$buffer `tile` $tile `row` $row `count` $count `rows_per_cycle` $rows_per_cycle "
+        "(`beside` $beside^ `from` $beside_row)? attr-dict `:` type($result)"
     )
 
     def verify_(self) -> None:

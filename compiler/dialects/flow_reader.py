@@ -121,7 +121,9 @@ _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
         *_rows_abreast(p),
     ),
     "flow.read_block": lambda p, i, r: ReadBlock(
-        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r
+        _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r,
+        p["beside"].root_reference.data if "beside" in p else "",
+        _int(p, "beside_row") if "beside_row" in p else 0,
     ),
     "flow.gather": lambda p, i, r: Gather(
         _name(p), _int(p, "tile"), _int(p, "byte"), i[0], _int(p, "limit"), _int(p, "count"), _int(p, "every"), r

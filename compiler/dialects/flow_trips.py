@@ -140,7 +140,8 @@ def _verify_access(
     else:
         step = 1 if isinstance(node, ReadBlockOp) else node.step.value.data
         first = node.row.value.data
-        last = first + (node.count.value.data - 1) * step
+        count = node.count.value.data if not isinstance(node, ReadBlockOp) else _rows_of_block(node, buffers)
+        last = first + (count - 1) * step
     rows = apart = 1
     if isinstance(node, (ReadOp, WriteOp)) and node.abreast and node.apart:
         rows, apart = node.abreast.value.data, node.apart.value.data
@@ -159,6 +160,22 @@ def _verify_access(
         elif (element, streams) != expected:
             found = f"{streams} streams of {element}"
             raise VerifyException(f"{node.name}: {found} and @{name}, where {expected[1]} of {expected[0]} are needed")
+
+
+def _rows_of_block(node: ReadBlockOp, buffers: dict[str, BufferOp]) -> int:
+    """Rows that come from the block's own buffer."""
+    count, together = node.count.value.data, node.rows_per_cycle.value.data
+    if node.beside is None:
+        return count
+    name = node.beside.root_reference.data
+    if name not in buffers:
+        raise VerifyException(f"{node.name}: there is no buffer @{name}")
+    beside = buffers[name].stripes.value.data
+    rest = count // together * beside + max(0, count % together - (together - beside))
+    first = node.beside_row.value.data if node.beside_row else 0
+    if not 0 < beside < together or first < 0 or first + rest > buffers[name].rows():
+        raise VerifyException(f"{node.name}: rows {first} … {first + rest - 1} of @{name}, {beside} of {together} a cycle")
+    return count - rest
 
 
 def _verify_scatter(node: ScatterOp, buffer: BufferOp) -> None:

@@ -163,12 +163,14 @@ def _rows_abreast(n: Read | Write, a: _Shared) -> dict[str, Attribute]:
 
 
 def _write_read_block(n: ReadBlock, a: _Shared) -> _Written:
+    beside: dict[str, Attribute] = {"beside": a.buffer(n.beside), "beside_row": a.number(n.beside_row)} if n.beside else {}
     return ir.ReadBlockOp, (), {
         "buffer": a.buffer(n.buffer),
         "tile": a.number(n.tile),
         "row": a.number(n.row),
         "count": a.number(n.count),
         "rows_per_cycle": a.number(n.rows_per_cycle),
+        **beside,
     }  # fmt: skip
 
 

@@ -83,8 +83,9 @@ def lower_take(lowering: Lowering, op: TakeOp) -> None:
 
 
 def lower_concat(lowering: Lowering, op: ConcatOp) -> None:
+    """Nothing for parts that were made in their rows of the result (`Hint.rows_of`)."""
     axis = op.axis.value.data
-    target = lowering.result(op.result)
+    target = lowering.views[op.result] if lowering.made(op.result) else lowering.result(op.result)
     rank = len(target.leading)
     boxes: list[Box] = []
     at = 0
@@ -96,7 +97,7 @@ def lower_concat(lowering: Lowering, op: ConcatOp) -> None:
             low[axis], high[axis] = at, at + size
         boxes.append(Box(tuple(low), tuple(high), 0 if axis < rank else at, view.columns, view))
         at += size
-    fill_boxes(lowering, target, boxes)
+    fill_boxes(lowering, target, [box for box in boxes if not _same_rows(box.source, _cell(target, box.low, box.high))])
 
 
 def lower_pad(lowering: Lowering, op: PadOp) -> None:
@@ -248,6 +249,12 @@ def fill_boxes(lowering: Lowering, target: View, boxes: Sequence[Box], backgroun
 def _cell(view: View, low: tuple[int, ...], high: tuple[int, ...]) -> View:
     offset = view.offset + sum(i * s for i, s in zip(low, view.strides, strict=True))
     return replace(view, leading=tuple(h - i for i, h in zip(low, high, strict=True)), offset=offset)
+
+
+def _same_rows(a: View, b: View) -> bool:
+    """Whether two views of one shape walk over the same rows of the same buffer."""
+    steps = [(s, t) for size, s, t in zip(a.leading, a.strides, b.strides, strict=True) if size > 1]
+    return replace(a, strides=b.strides) == b and all(s == t for s, t in steps)
 
 
 def _piece(box: Box, low: tuple[int, ...], high: tuple[int, ...]) -> Piece:

@@ -12,8 +12,9 @@ from xdsl.ir import Operation, SSAValue
 
 from compiler.dialects.graph import ConstantOp, OutputOp, ParamOp, Tensor
 from compiler.dialects.graph_types import source_place, tensor_of
-from compiler.lowering.views import View, view_of
+from compiler.lowering.views import View, row_strides, view_of
 from compiler.lowering.weight_room import WeightRoom
+from compiler.scheduling.prefetch import direct_part, rows_near
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.trip import Buffer, Flow, Role, Trip, Write
 from compiler.weights import WeightStore
@@ -31,6 +32,14 @@ class Inside:
     shape: tuple[int, ...]
     """The wider tensor before its windows were joined, and the order of leading axes that gives the value's own."""
     order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOf:
+    """A value that is made where it will be wanted: as rows of what its only user concatenates, from this one on."""
+
+    longer: SSAValue
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class Hint:
     tile_sides: tuple[Side, ...] = ()
     stripes: int = 1
     inside: Inside | None = None
+    rows_of: RowsOf | None = None
     beside: tuple[Hint, ...] = ()
     """Copies that would help, so that several planes may read one segment at once, or loads of weights another layout."""
 
@@ -148,6 +158,11 @@ class Lowering:
         if hint and hint.inside and not self.made(value):
             self.views[value] = self._windows_of(hint.inside)
             return self.views[value]
+        if hint and hint.rows_of and not self.made(value):
+            longer = self.views.get(hint.rows_of.longer) or self.result(hint.rows_of.longer)
+            rows = View(longer.buffer, tensor.shape[:-1], row_strides(tensor.shape[:-1]), hint.rows_of.first, longer.columns)
+            self.views[value] = rows
+            return rows
         if outputs:
             buffer = self.buffer(outputs[0].label, tensor, "output", hint)
         else:
@@ -237,8 +252,12 @@ class Lowering:
         return buffer
 
     def move_in(self, buffer: Buffer) -> None:
-        """The sides of a parameter or state that another program of the device has already."""
-        for (segment, _, tile, _), place in (shared_places(buffer, self.residents) or {}).items():
+        """The sides of a parameter or state that another program of the device has already, if in parts."""
+        near = rows_near(buffer, self.chip)
+        places = shared_places(buffer, self.residents)
+        if places is None and near:
+            places = shared_places(direct_part(buffer, near), self.residents)
+        for (segment, _, tile, _), place in (places or {}).items():
             buffer.sides[segment, tile] = self.chip.units[place.unit].side or "w"
 
     def near_stationary(self, matrices: Sequence[NDArray[np.generic]], side: Side) -> Buffer:

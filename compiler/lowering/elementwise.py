@@ -231,16 +231,18 @@ class ClusterBody:
         for at, op in enumerate(self.leaving, self.first_more):
             view = self.views[at]
             trip.nodes.append(Write(view.buffer, view.tile + tile, starts[at], steps[at], values[op.results[0]], chain.count))
-        self.fold(trip, chain, final, tile, starts, steps)
+        self.fold(trip, chain, values, tile, starts, steps)
 
-    def fold(self, trip: Trip, chain: Chain, final: int, tile: int, starts: Sequence[int], steps: Sequence[int]) -> None:
-        """The folds of the result's lanes in this tile: past a lane unit and back to memory."""
+    def fold(
+        self, trip: Trip, chain: Chain, values: dict[SSAValue, int], tile: int, starts: Sequence[int], steps: Sequence[int]
+    ) -> None:
+        """The folds of lanes in this tile: past a lane unit and back to memory."""
         lanes, at = self.lowering.chip.lanes, self.first_part
         for fold, parts in zip(self.cluster.folds, self.fold_parts, strict=True):
             kind = tensor_of(fold.result).type
             # A value runs one way only: the result's memory may lie on the other side than the lane unit.
-            alone = not self.cluster.written and not self.more and len(self.cluster.folds) == 1
-            moving = final if alone else chain.operation(f"{kind[0]}mov", [final], kind)
+            folding, alone = values[fold.x], len(list(fold.x.uses)) == 1
+            moving = folding if alone else chain.operation(f"{kind[0]}mov", [folding], kind)
             width = min(lanes, tensor_of(fold.x).shape[-1] - tile * lanes)
             total = folded(self.lowering, trip, moving, fold.fn.data.value, width)
             part = parts[tile]

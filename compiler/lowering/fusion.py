@@ -41,9 +41,9 @@ ELEMENTWISE = (UnaryOp, BinaryOp, WhereOp, CastOp)
 class Cluster:
     """Operations, each before its users. `matmul` feeds them, if any; their `result` leaves, and what else is made of it.
 
-    `folds` are reductions over the lanes of the result, which the lane unit does on the way to memory. `more` are the last
-    operations of other clusters, which need nothing else that the program computes. `summed` is the sum of all rows of the
-    product, where the cluster takes that in its place: the accumulators add them.
+    `folds` are reductions over the lanes of the result, or of `more`, which the lane unit does on the way to memory. `more` are
+    the last operations of other clusters, which need nothing else that the program computes. `summed` is the sum of all rows of
+    the product, where the cluster takes that in its place: the accumulators add them.
     """
 
     operations: list[Operation] = field(default_factory=list[Operation])
@@ -70,13 +70,17 @@ class Cluster:
     @property
     def written(self) -> bool:
         """Whether anybody outside reads the result."""
+        return self.leaves(self.result)
+
+    def leaves(self, value: SSAValue) -> bool:
+        """Whether anybody outside reads a value that is made here."""
         inside = {*self.folds, *self.operations}
-        return any(use.operation not in inside for use in self.result.uses)
+        return any(use.operation not in inside for use in value.uses)
 
     @property
     def leaving(self) -> list[Operation]:
         """Of `more`, what somebody outside reads."""
-        return [op for op in self.more if any(use.operation not in self.members for use in op.results[0].uses)]
+        return [op for op in self.more if self.leaves(op.results[0])]
 
     @property
     def members(self) -> set[Operation]:
@@ -128,7 +132,7 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
 
 def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limit: int) -> None:
     """A cluster that needs nothing but what another one makes, and constants, goes into the trips of that one."""
-    if joining.matmul or joining.root is None or joining.folds or joining.more:
+    if joining.matmul or joining.root is None or joining.more:
         return
     outside = {o for op in joining.operations for o in op.operands if o.owner not in joining.members}
     needed = [o for o in outside if not isinstance(o.owner, (ConstantOp, ParamOp))]
@@ -138,13 +142,14 @@ def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limi
         return
     if any(maker is not cluster or o.owner not in cluster.members for maker, o in zip(makers, needed, strict=True)):
         return
-    if all(len(list(o.uses)) == 1 for o in needed):
+    if all(len(list(o.uses)) == 1 for o in needed) or len(cluster.folds) + len(joining.folds) > MAX_FOLDS:
         return
     grown = replace(cluster, operations=[*cluster.operations, *joining.operations])
     shapes = {tensor_of(root.results[0]).shape for root in (cluster.root, joining.root)}
     busy = [op for op in grown.operations if not isinstance(op, CastOp) and not _joins_a_sum(op, grown)]
     if len(shapes) == 1 and len(busy) <= limit and _byte_streams(grown, busy) <= chip.streams * 3 // 4:
         cluster.operations += joining.operations
+        cluster.folds += joining.folds
         cluster.more.append(joining.root)
         assigned.update((op, cluster) for op in joining.operations)
 

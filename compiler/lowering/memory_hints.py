@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects.graph import (
     BroadcastOp,
+    ConcatOp,
     ConstantOp,
     InputOp,
     MatmulOp,
@@ -24,7 +26,7 @@ from compiler.dialects.graph import (
     TransposeOp,
 )
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import Hint, Inside, weight_rows_per_cycle
+from compiler.lowering.context import Hint, Inside, RowsOf, weight_rows_per_cycle
 from compiler.lowering.fusion import ELEMENTWISE, Cluster
 from compiler.lowering.matmul_plan import Plan, plan
 from compiler.lowering.stencil_plan import stencil_plan
@@ -52,6 +54,8 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         inside = _inside(op, groups[op], chip) if op in groups else None
         if inside:
             hints.setdefault(op.results[0], Hint(inside=inside))
+        if isinstance(op, ConcatOp):
+            hints |= _rows_of(op, groups, hints)
     hints |= _stencil_hints(block, chip, segmented)
     for op in matmuls:
         spread = plan(op, chip)
@@ -160,6 +164,25 @@ def _inside(op: Operation, cluster: Cluster, chip: Chip) -> Inside | None:
     if not wide or not _splits(wide[-1], shape[-1], chip):
         return None
     return Inside(user.result, shape, tuple(order))
+
+
+def _rows_of(op: ConcatOp, groups: dict[Operation, Cluster], hints: dict[SSAValue, Hint]) -> dict[SSAValue, Hint]:
+    """Parts that can be made as rows of what they are joined to: nobody else wants them, and their rows stay together."""
+    axis, shape = op.axis.value.data, tensor_of(op.result).shape
+    found: dict[SSAValue, Hint] = {}
+    first = 0
+    for part in op.parts if axis < len(shape) - 1 and prod(shape[:axis]) == 1 else ():
+        value = part
+        while isinstance(value.owner, ReshapeOp) and value.has_one_use() and _keeps_rows(value.owner):
+            value = value.owner.x
+        if value.has_one_use() and value.owner in groups and value not in hints:
+            found[value] = Hint(rows_of=RowsOf(op.result, first))
+        first += _rows(part)
+    return found
+
+
+def _keeps_rows(op: ReshapeOp) -> bool:
+    return tensor_of(op.x).shape[-1:] == tensor_of(op.result).shape[-1:]
 
 
 def _only_user(value: SSAValue) -> Operation | None:

@@ -13,7 +13,7 @@ from typing import cast
 
 import networkx as nx
 
-from compiler.scheduling.trip import Flow, Group, ReadBlock
+from compiler.scheduling.trip import Flow, Group, Load, ReadBlock
 from isa.chip import Rram, Side
 
 
@@ -21,7 +21,8 @@ def follows(flow: Flow) -> nx.DiGraph[Group]:
     """Edges (a, b, times): b is loaded from RRAM right after a, on the same side. Nodes know the `words` a slice gives."""
     graph: nx.DiGraph[Group] = nx.DiGraph()
     before: dict[Side | None, Group] = {}
-    for node in (node for trip in flow.trips for node in trip.nodes):
+    for trip in flow.trips:
+        node = trip.nodes[0] if any(isinstance(n, Load) for n in trip.nodes) else None
         if not isinstance(node, ReadBlock) or flow.buffers[node.buffer].memory != "rram":
             continue
         buffer = flow.buffers[node.buffer]

@@ -13,7 +13,7 @@ from itertools import pairwise
 from math import gcd
 
 from compiler.scheduling.placed import Places
-from compiler.scheduling.trip import Buffer, Flow, Load, ReadBlock, Trip, Value
+from compiler.scheduling.trip import Buffer, Flow, Load, ReadBlock, Trip, Value, Write
 from isa.chip import Chip, Rram
 
 
@@ -31,15 +31,15 @@ def _trips(trip: Trip, flow: Flow, places: Places, rram: Rram) -> list[Trip]:
     if len(trip.nodes) != 2:
         return [trip]
     block, load = trip.nodes
-    if not isinstance(block, ReadBlock) or not isinstance(load, Load) or flow.buffers[block.buffer].memory != "rram":
+    if not isinstance(block, ReadBlock) or flow.buffers[block.buffer].memory != "rram":
         return [trip]
     buffer = flow.buffers[block.buffer]
     address, step = _first_word(block, buffer, places)
     period, words = turn_length(rram, step), -(-block.count // block.rows_per_cycle)
     if words <= period or period >= rram.busy_cycles:
         return [_paced(trip, 1)]
-    if rram.busy_cycles % period == 0:
-        return [_paced(trip, rram.busy_cycles // period)]
+    if rram.busy_cycles % period == 0 or block.beside or not isinstance(load, Load):
+        return [_paced(trip, -(-rram.busy_cycles // period))]
     first_cut = period - address % period if step == 1 else period
     cuts = [0, *range(first_cut, words, period), words]
     return [_piece(trip, block, load, buffer, a, b) for a, b in pairwise(cuts)]
@@ -54,10 +54,11 @@ def _first_word(block: ReadBlock, buffer: Buffer, places: Places) -> tuple[int, 
 
 
 def _paced(trip: Trip, every: int) -> Trip:
-    """The same load, its reads `every` cycles apart."""
+    """The same trip, its reads `every` cycles apart."""
     if trip.values[0].every == every:
         return trip
-    return Trip(trip.origin, trip.nodes, [replace(trip.values[0], every=every)])
+    nodes = [replace(node, every=every) if isinstance(node, Write) else node for node in trip.nodes]
+    return Trip(trip.origin, nodes, [replace(trip.values[0], every=every)])
 
 
 def _piece(trip: Trip, block: ReadBlock, load: Load, buffer: Buffer, first: int, end: int) -> Trip:

@@ -173,11 +173,15 @@ class _Placer:
                             node.source, offset, byte, "write", mask)  # fmt: skip
         elif isinstance(node, ReadBlock):
             width, every = self.buffers[node.buffer].bytes, self.trip.values[node.result].every
+            beside = node.rows_beside(self.buffers)
+            own = node.rows_per_cycle - beside
             for lane in range(min(node.rows_per_cycle, node.count)):
                 rep = -(-(node.count - lane) // node.rows_per_cycle)
+                name, tile, row, step = node.buffer, node.tile, node.row + lane, own
+                if lane >= own:
+                    name, tile, row, step = node.beside, 0, node.beside_row + lane - own, beside
                 for byte in range(width):
-                    self.memory(node.buffer, node.tile, node.row + lane, node.rows_per_cycle, rep, every,
-                                node.result, lane * width + byte, byte, "read")  # fmt: skip
+                    self.memory(name, tile, row, step, rep, every, node.result, lane * width + byte, byte, "read")
         elif isinstance(node, Gather):
             place = self.places[node.buffer][0, 0, node.tile, node.byte]
             unit = chip.units[place.unit]

@@ -251,6 +251,9 @@ class _Placement:
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
         lasting = [g for g in order if lasting_first and self.lasts(g) and g not in {*weights, *constants}]
+        if lasting_first:
+            # Those that most others are touched with: trips of all layers leave less and less for what all of them read.
+            constants, lasting = [], sorted([*constants, *lasting], key=lambda g: -self.graph.degree(g))
         advance = stage("place-memory", len(order))
         for group in (*weights, *constants, *lasting):
             advance(1)

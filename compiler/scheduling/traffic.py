@@ -44,7 +44,8 @@ class Traffic:
                 if not isinstance(node, (Read, ReadBlock, Gather, Write)):
                     continue
                 abreast = node.abreast if isinstance(node, (Read, Write)) else 1
-                cycles = node.count * abreast / flow.buffers[node.buffer].stripes
+                stripes = node.rows_per_cycle if isinstance(node, ReadBlock) else flow.buffers[node.buffer].stripes
+                cycles = node.count * abreast / stripes
                 for group in touched(node, flow.buffers):
                     self.touched_about[group].update(range(operation - NEAR_OPERATIONS, operation + NEAR_OPERATIONS + 1))
                     if isinstance(node, ReadBlock):

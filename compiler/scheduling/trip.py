@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from isa.chip import Side
@@ -116,7 +116,10 @@ class Read:
 
 @dataclass(slots=True)
 class ReadBlock:
-    """`count` consecutive rows of a tile, `rows_per_cycle` at a time, for a load."""
+    """`count` consecutive rows of a tile, `rows_per_cycle` at a time, for a load.
+
+    With `beside` the last rows of each cycle, as many as that buffer has stripes, come from there, from row `beside_row` on.
+    """
 
     buffer: str
     tile: int
@@ -124,6 +127,12 @@ class ReadBlock:
     count: int
     rows_per_cycle: int
     result: int = -1
+    beside: str = ""
+    beside_row: int = 0
+
+    def rows_beside(self, buffers: Mapping[str, Buffer]) -> int:
+        """Rows of each cycle that come from `beside`."""
+        return buffers[self.beside].stripes if self.beside else 0
 
 
 @dataclass(slots=True)
@@ -227,6 +236,10 @@ def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
         return [(node.buffer, 0, node.tile)]
     if isinstance(node, (Read, ReadBlock, Write)):
         buffer = buffers[node.buffer]
+        if isinstance(node, ReadBlock) and node.beside:
+            own = node.rows_per_cycle - node.rows_beside(buffers)
+            rows = node.count // node.rows_per_cycle * own + min(node.count % node.rows_per_cycle, own)
+            return [*touched(replace(node, count=rows, beside=""), buffers), (node.beside, 0, 0)]
         last = node.row + (node.count - 1) * (1 if isinstance(node, ReadBlock) else node.row_step)
         low, high = sorted((node.row, last))
         high += 0 if isinstance(node, ReadBlock) else (node.abreast - 1) * node.apart

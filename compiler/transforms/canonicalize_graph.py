@@ -48,7 +48,7 @@ def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
     inner = op.x.owner
     if isinstance(inner, graph.BinaryOp):
         return _clip(op, inner, emit)
-    if BYTES[to] < BYTES[tensor_of(op.x).type] and isinstance(inner, (graph.ReshapeOp, graph.TransposeOp)):
+    if BYTES[to] < BYTES[tensor_of(op.x).type] and isinstance(inner, (graph.ReshapeOp, graph.TransposeOp, graph.BroadcastOp)):
         return _moved_after(op, op.x, emit)
     if not isinstance(inner, graph.CastOp):
         return None
@@ -82,7 +82,7 @@ def _moved_after(op: graph.CastOp | graph.UnaryOp | graph.BinaryOp, x: SSAValue,
     """The operation on what its operand `x` is a movement of, and then that movement: a view of the operand becomes one of the
     result, and where data has to move it is less."""
     move = x.owner
-    assert isinstance(move, (graph.ReshapeOp, graph.TransposeOp))
+    assert isinstance(move, (graph.ReshapeOp, graph.TransposeOp, graph.BroadcastOp))
     match op:
         case graph.CastOp():
             value = emit.cast(move.x, op.tensor.type)
@@ -92,7 +92,7 @@ def _moved_after(op: graph.CastOp | graph.UnaryOp | graph.BinaryOp, x: SSAValue,
             value = emit.binary(op.fn.data.value, *(move.x if operand is x else operand for operand in op.operands))
     if isinstance(move, graph.TransposeOp):
         return emit.add(graph.TransposeOp(value, move.permutation.get_values()))
-    return emit.add(graph.ReshapeOp(value, move.tensor.shape))
+    return emit.add(type(move)(value, move.tensor.shape))
 
 
 def _before_moves(op: graph.UnaryOp | graph.BinaryOp, emit: Emitter) -> SSAValue | None:

@@ -78,7 +78,7 @@ def every_node() -> Flow:
     nodes = Trip(
         "file.lks:3:4: matmul",
         [
-            ReadBlock("w.0", 1, 8, 8, 2, 0),
+            ReadBlock("w.0", 1, 8, 8, 2, 0, "image", 1),
             Load((0, 2), 0, "f16", 8, 3, True),
             Swap(1, "i8f16"),
             Read("x", 0, 3, -1, 4, 1, 0),
@@ -184,7 +184,7 @@ def test_bytes_do_not_depend_on_the_hash_seed() -> None:
 def test_the_default_pipeline_is_what_its_passes_print() -> None:
     steps = parse_passes(DEFAULT_PIPELINE)
     assert parse_passes(",".join(str(step.pipeline_pass_spec(include_default=True)) for step in steps)) == steps
-    assert steps[-3] == LowerToFlowPass(fuse_limit=8)
+    assert steps[-4] == LowerToFlowPass(fuse_limit=8)
     assert set(STAGES.values()) <= {step.name for step in steps}
 
 
