@@ -17,7 +17,7 @@ from compiler.scheduling.trip import Buffer, Gather, Read, Write
 from isa.chip import Side
 from isa.spec import BYTES
 
-COLUMNS_AT_ONCE = 4
+COLUMNS_AT_ONCE = 8
 """Byte columns that one trip gathers: each needs a slice to come from and one to go to (our choice)."""
 
 

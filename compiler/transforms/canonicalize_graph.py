@@ -159,6 +159,17 @@ def _take(op: graph.TakeOp, emit: Emitter) -> SSAValue | None:
     return emit.add(inner.clone(dict(zip(inner.operands, operands, strict=True))))
 
 
+def _reduce(op: graph.ReduceOp, emit: Emitter) -> SSAValue | None:
+    """What folds only the last axis goes before a reshape that keeps it: so it may leave with what makes its operand."""
+    move, shape = op.x.owner, tensor_of(op.x).shape
+    if not isinstance(move, graph.ReshapeOp) or tensor_of(move.x).shape[-1:] != shape[-1:]:
+        return None
+    if op.keepdims is None or tuple(op.axes.get_values()) != (len(shape) - 1,):
+        return None
+    folded = emit.reduce(op.fn.data.value, move.x, [len(tensor_of(move.x).shape) - 1])
+    return emit.add(graph.ReshapeOp(folded, op.tensor.shape))
+
+
 def _identity(op: graph.PadOp | graph.BroadcastOp, emit: Emitter) -> SSAValue | None:
     return op.x if tensor_of(op.x) == op.tensor else None
 
@@ -203,6 +214,7 @@ RULES: dict[type[Operation], Rule] = {
     graph.TransposeOp: _transpose,
     graph.SliceOp: _slice,
     graph.TakeOp: _take,
+    graph.ReduceOp: _reduce,
     graph.PadOp: _identity,
     graph.BroadcastOp: _identity,
     graph.ConcatOp: _concat,

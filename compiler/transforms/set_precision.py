@@ -5,6 +5,9 @@ with `i8f16` their parameter is quantised a channel (column of the product) at a
 scale[n] = max |w[:, n]| / 127, q = rne(w / scale), x · w becomes (f16(x) · q) · scale. Matrices of a batch whose products are
 all added up share their scales, and the sum is multiplied by them. Where the model has quantised it
 itself (dequantize of an i8 tensor), that tensor and its scales are used.
+
+Where an f16 product is all that reads a softmax, the rows of the product are divided by the sums instead of the shares: the
+largest share is then 1 in every row, which an f16 holds best, and nothing waits for the sums.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from compiler.context import weights_of
 from compiler.dialects import graph
@@ -164,6 +168,20 @@ def _scale(op: Operation, scale: SSAValue) -> None:
     value.replace_uses_with_if(scaled, lambda use: use.operation is not scaled.owner)
 
 
+def _divide_after(product: graph.MatmulOp) -> None:
+    """softmax(x) · b as (exp(x - max) · b) / sum."""
+    softmax = product.a.owner
+    if not isinstance(softmax, graph.SoftmaxOp) or not softmax.result.has_one_use():
+        return
+    emit, last = Emitter.before(product), [len(softmax.tensor.shape) - 1]
+    shares = emit.unary("exp", emit.binary("sub", softmax.x, emit.reduce("max", softmax.x, last)))
+    product.operands[0] = shares
+    value = product.result
+    divided = Emitter.after(product).binary("mul", value, emit.unary("recip", emit.reduce("sum", shares, last)))
+    value.replace_uses_with_if(divided, lambda use: use.operation is not divided.owner)
+    Rewriter.erase_op(softmax)
+
+
 @dataclass(frozen=True)
 class SetPrecisionPass(ModulePass):
     """f32 products without a precision get one. Convolutions become f16 ones."""
@@ -190,6 +208,8 @@ class SetPrecisionPass(ModulePass):
             if isinstance(product, graph.MatmulOp):
                 chosen = graph.MatmulPrecision.f32 if self.matmul == "f32" else graph.MatmulPrecision.f16
                 product.precision = graph.PrecisionAttr(chosen)
+                if chosen == graph.MatmulPrecision.f16:
+                    _divide_after(product)
             else:
                 replace(product, self._convolution(product, emit))
 

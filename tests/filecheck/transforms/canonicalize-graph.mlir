@@ -116,5 +116,15 @@ func.func @main() {
   %query = graph.input "query" : tensor<2x5x4xi8>
   %scores = graph.matmul %query, %narrow : (tensor<2x5x4xi8>, tensor<2x4x3xi8>) -> tensor<2x5x3xi32>
   graph.output "scores" %scores : tensor<2x5x3xi32>
+
+  // A fold of the last axis comes before a reshape that keeps it; one of other axes does not.
+  // CHECK: %[[FOLD:.*]] = graph.reduce max %query axes [2] keepdims : tensor<2x5x4xi8> -> tensor<2x5x1xi8>
+  // CHECK-NEXT: %{{.*}} = graph.reshape %[[FOLD]] : tensor<2x5x1xi8> -> tensor<10x1xi8>
+  // CHECK: graph.reduce max %{{.*}} axes [0] keepdims : tensor<10x4xi8> -> tensor<1x4xi8>
+  %rows = graph.reshape %query : tensor<2x5x4xi8> -> tensor<10x4xi8>
+  %peaks = graph.reduce max %rows axes [1] keepdims : tensor<10x4xi8> -> tensor<10x1xi8>
+  %peak = graph.reduce max %rows axes [0] keepdims : tensor<10x4xi8> -> tensor<1x4xi8>
+  graph.output "peaks" %peaks : tensor<10x1xi8>
+  graph.output "peak" %peak : tensor<1x4xi8>
   func.return
 }

@@ -20,6 +20,24 @@ func.func @main() {
   %b = graph.matmul %x, %x transpose_b precision f16 : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
   %c = graph.matmul %x, %x precision f32 : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
   %d = graph.matmul %h, %h : (tensor<4x4xf16>, tensor<4x4xf16>) -> tensor<4x4xf32>
+  // In f16 the rows of the product are divided, not the shares.
+  // CHECK: %s = graph.softmax %x
+  // CHECK-NEXT: %e = graph.matmul %s, %x precision f32
+  // HALF: %[[E:.*]] = graph.unary exp
+  // HALF-NEXT: %[[SUM:.*]] = graph.reduce sum %[[E]]
+  // HALF-NEXT: %[[RECIP:.*]] = graph.unary recip %[[SUM]]
+  // HALF-NEXT: %e = graph.matmul %[[E]], %x precision f16
+  // HALF-NEXT: graph.binary mul %e, %[[RECIP]]
+  %s = graph.softmax %x : tensor<4x4xf32>
+  %e = graph.matmul %s, %x : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  graph.output "e" %e : tensor<4x4xf32>
+  // Not so where others read the shares.
+  // HALF: %t = graph.softmax
+  // HALF-NEXT: graph.matmul %t, %x precision f16
+  %t = graph.softmax %e : tensor<4x4xf32>
+  %f = graph.matmul %t, %x : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  graph.output "t" %t : tensor<4x4xf32>
+  graph.output "f" %f : tensor<4x4xf32>
   graph.output "d" %d : tensor<4x4xf32>
   func.return
 }
