@@ -32,8 +32,8 @@ from isa.program import Program
 from isa.timing import program_cycles
 
 DEFAULT_PIPELINE = (
-    "pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,casts-at-users,"
-    "lower-to-flow{fuse-limit=8},prefetch-weights,place-memory{scheme=scheduled},schedule"
+    "fold-constants,pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
+    "casts-at-users,lower-to-flow{fuse-limit=8},prefetch-weights,place-memory{scheme=scheduled},schedule"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "schedule"}
 """Stages of the flow dialect, each with the pass that leaves it. The stage before them is `graph`."""

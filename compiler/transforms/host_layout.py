@@ -15,7 +15,7 @@ from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter, replace
 from isa.chip import Chip
 from isa.packing import Packing
-from isa.spec import BYTES
+from isa.spec import BYTES, ElementType
 
 MOVES = (graph.ReshapeOp, graph.TransposeOp)
 CONVERSIONS = (graph.QuantizeOp, graph.CastOp)
@@ -73,7 +73,7 @@ def _axes(value: SSAValue) -> list[int | None] | None:
 
 
 ROOM = 8
-"""An image of floats stays in the plain layout, where few channels waste most lanes: it may take an eighth of SRAM in f32."""
+"""An image of floats stays in the plain layout, where few channels waste most lanes: it may take an eighth of SRAM."""
 
 
 def convert_after_moves(block: Block, chip: Chip) -> None:
@@ -82,13 +82,18 @@ def convert_after_moves(block: Block, chip: Chip) -> None:
     for op in list(block.ops):
         if isinstance(op, CONVERSIONS) and isinstance(op.x.owner, graph.InputOp) and _one_scale(op):
             moves = _moves_to_convolutions(op)
-            if moves and len(list(op.x.uses)) == 1 and (op.tensor.type == "i8" or _has_room(moves[-1].results[0], chip)):
+            if (
+                moves
+                and len(list(op.x.uses)) == 1
+                and (op.tensor.type == "i8" or has_room(moves[-1].results[0], tensor_of(op.x).type, chip))
+            ):
                 _exchange(op, moves)
 
 
-def _has_room(image: SSAValue, chip: Chip) -> bool:
+def has_room(image: SSAValue, kind: ElementType, chip: Chip) -> bool:
+    """Whether the image may lie in the plain layout with elements of this type."""
     *sizes, channels = tensor_of(image).shape
-    words = prod(sizes) * -(-channels // chip.lanes) * BYTES["f32"]
+    words = prod(sizes) * -(-channels // chip.lanes) * BYTES[kind]
     return words * ROOM <= len(chip.slices("sram")) * chip.sram.words
 
 

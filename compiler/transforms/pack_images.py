@@ -26,7 +26,7 @@ from compiler.layout.stencil import Block, Stencil, reads_outside, stencil
 from compiler.layout.window import Window
 from compiler.transforms.choose_packings import POINT, choose_packings, leaves, packed_by_host, shifts
 from compiler.transforms.emitter import Emitter
-from compiler.transforms.host_layout import convert_after_moves, host_view
+from compiler.transforms.host_layout import convert_after_moves, has_room, host_view
 from compiler.transforms.packing_regions import KNOWN, Region, find_region
 from compiler.weights import WeightStore
 from isa.chip import Chip
@@ -116,7 +116,9 @@ class _Packer:
         """A value from outside, packed by the host or by the chip."""
         packing = self.packing(value)
         view = host_view(value) if packed_by_host(value, inside) else None
-        if packing == self.plain(value) and (view is None or view.moves_nothing):
+        if packing == self.plain(value) and (
+            view is None or view.moves_nothing or not has_room(value, tensor_of(value).type, self.chip)
+        ):
             return value
         if view is not None:
             packed = emit.add(graph.PackOp(view.source, view.packed(packing), self.chip.lanes))
