@@ -9,16 +9,17 @@ from typing import cast
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, TakeOp, UnaryOp, WhereOp
+from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, ReshapeOp, TakeOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, Parts, describe
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.fusion import Cluster, converts_by_reading
+from compiler.lowering.lane_maps import lane_places, lane_sides
 from compiler.lowering.lane_permutes import permuted
 from compiler.lowering.lane_tree import FUNCTIONS, folded
 from compiler.lowering.views import View, runs, view_of
-from compiler.scheduling.trip import Trip, Write
+from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.chip import Side
 from isa.program import Immediate
 from isa.spec import BYTES, ElementType
@@ -96,7 +97,12 @@ class ClusterBody:
         taken = {} if taken is None else taken
         self.views = [result]
         self.where: dict[SSAValue, list[int]] = {}
+        self.spread: dict[SSAValue, ReshapeOp] = {op.result: op for op in cluster.spread}
         for value in self.operands:
+            if value in self.spread:
+                self.where[value] = [len(self.views), len(self.views) + 1]
+                self.views += self.walks_of(self.spread[value], result, taken)
+                continue
             views = self.views_of(value)
             self.where[value] = list(range(len(self.views), len(self.views) + len(views)))
             self.views += [self.apart(view, value, taken).broadcast(result.leading) for view in views]
@@ -113,6 +119,17 @@ class ClusterBody:
         others = sum(BYTES[tensor_of(v).type] for v in self.operands if v is not value)
         enough = others + len(parts.views) * BYTES[tensor_of(value).type] <= self.lowering.chip.streams * 3 // 4
         return parts.views if enough else (self.lowering.view(value),)
+
+    def walks_of(self, op: ReshapeOp, result: View, taken: dict[str, View]) -> list[View]:
+        """Of a column of splats that is made on the way: one row for each matrix of the result, and the map of the first
+        side."""
+        row = self.lowering.view(op.x)
+        if not row.dense:
+            row = self.lowering.temporary(tensor_of(op.x).type, row.shape)
+            copy_rows(self.lowering, self.lowering.view(op.x), row)
+        words = row.with_leading((*result.leading[:-1], 1)).broadcast(result.leading)
+        table, start = lane_places(self.lowering, lane_sides(self.lowering.chip)[0])
+        return [self.apart(words, op.x, taken), View(table, result.leading, (*[0] * (len(result.leading) - 1), 1), start, 1)]
 
     def parts_of(self, fold: ReduceOp) -> tuple[View, ...]:
         """New buffers for the parts of a fold: the fold's own where there is one tile."""
@@ -176,9 +193,10 @@ class ClusterBody:
         steps: Sequence[int],
         into: View | None = None,
         side: Side = "w",
+        turn: int = 0,
     ) -> None:
-        """The chain for one tile and run; `known` has values that are on streams already, coming from a plane of `side` if from
-        any. Ends with the write to the result's view, or into a window."""
+        """The chain for one tile and run; `known` has values that are on streams already, coming from a plane of `side`, its
+        `turn`th, if from any. Ends with the write to the result's view, or into a window."""
         values = dict(known)
         members = self.cluster.members
 
@@ -192,6 +210,11 @@ class ClusterBody:
             if value in values:
                 return values[value]
             kind = tensor_of(value).type
+            if value in self.spread:
+                moved = self.spread_on_the_way(trip, value, chain.count, starts, steps, side, turn)
+                chain.anchor(moved)
+                values[value] = moved
+                return moved
             read: list[int | Immediate] = []
             for i in self.where[value]:
                 view = self.views[i]
@@ -232,6 +255,19 @@ class ClusterBody:
             view = self.views[at]
             trip.nodes.append(Write(view.buffer, view.tile + tile, starts[at], steps[at], values[op.results[0]], chain.count))
         self.fold(trip, chain, values, tile, starts, steps)
+
+    def spread_on_the_way(
+        self, trip: Trip, value: SSAValue, count: int, starts: Sequence[int], steps: Sequence[int], side: Side, turn: int
+    ) -> int:
+        """Elements of a row, each in all lanes: past the lane unit of a side, with a map of that side."""
+        kind, (word, table), lowering = tensor_of(value).type, self.where[value], self.lowering
+        first = lane_places(lowering, side, turn)[1] - lane_places(lowering, lane_sides(lowering.chip)[0])[1]
+        places, row, moved = trip.value("i32", count), trip.value(kind, count), trip.value(kind, count)
+        view = self.views[word]
+        trip.nodes.append(Read(self.views[table].buffer, 0, starts[table] + first, steps[table], count, places))
+        trip.nodes.append(Read(view.buffer, view.tile, starts[word], steps[word], count, row))
+        trip.nodes.append(Compute(f"sxm.{side}", "permute", (row, places), {}, count, 1, moved))
+        return moved
 
     def fold(
         self, trip: Trip, chain: Chain, values: dict[SSAValue, int], tile: int, starts: Sequence[int], steps: Sequence[int]

@@ -26,7 +26,7 @@ from compiler.dialects.graph import (
 )
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import mxm_mode
-from compiler.lowering.lane_permutes import keeps_vectors
+from compiler.lowering.lane_permutes import keeps_vectors, permutes_beside_planes
 from compiler.lowering.summed_rows import makers_of_sum, summed_product
 from isa.chip import Chip
 from isa.spec import BYTES
@@ -52,6 +52,8 @@ class Cluster:
     more: list[Operation] = field(default_factory=list[Operation])
     row_fold: ReduceOp | None = None
     """What folds the rows of a product of integers that nobody else reads."""
+    spread: list[ReshapeOp] = field(default_factory=list[ReshapeOp])
+    """Columns of splats that a lane unit makes of rows on their way to the epilogue of a product."""
     root: Operation | None = None
     """The operation that makes the result; None where the matmul does."""
     summed: SSAValue | None = None
@@ -113,6 +115,7 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
             assigned.update((op, cluster) for op in makers_of_sum(cluster.summed))
     for cluster in assigned.values() if limit > 1 else ():
         cluster.row_fold = _row_fold(cluster)
+        cluster.spread = _spread(cluster, chip)
     if limit > 1 and "reduce" in chip.sxm.instructions:
         for op in block.ops:
             if isinstance(op, ReduceOp) and _folds_lanes(op):
@@ -180,6 +183,24 @@ def _row_fold(cluster: Cluster) -> ReduceOp | None:
         return None
     rank = len(tensor_of(users[0].x).shape)
     return users[0] if users[0].keepdims is not None and tuple(users[0].axes.get_values()) == (rank - 2,) else None
+
+
+def _spread(cluster: Cluster, chip: Chip) -> list[ReshapeOp]:
+    """One operand of the epilogue of a product, at most, for which a row of each matrix is spread: an element for each of its
+    rows."""
+    if not isinstance(cluster.matmul, MatmulOp) or cluster.summed is not None or not permutes_beside_planes(chip):
+        return []
+    for value in dict.fromkeys(v for op in cluster.operations for v in op.operands):
+        op, shape = value.owner, tensor_of(value).shape
+        if (
+            isinstance(op, ReshapeOp)
+            and len(shape) > 1
+            and shape[:-1] == tensor_of(cluster.matmul.result).shape[:-1]
+            and shape[-1] == 1 < shape[-2] == tensor_of(op.x).shape[-1] <= chip.lanes
+            and all(use.operation in cluster.members for use in value.uses)
+        ):
+            return [op]
+    return []
 
 
 def _products(block: Block) -> dict[Operation, int]:

@@ -28,14 +28,18 @@ def next_lane_side(lowering: Lowering) -> Side:
     return sides[lowering.lane_turns % len(sides)]
 
 
-def lane_places(lowering: Lowering, side: Side) -> tuple[str, int]:
-    """The maps that put lane r into every lane, r after r: buffer and first row of a side's."""
-    lanes = lowering.chip.lanes
-    return _maps(lowering, np.repeat(np.arange(lanes, dtype=np.int32)[:, None], lanes, axis=1), "lane places", side)
+def lane_places(lowering: Lowering, side: Side, turn: int = 0) -> tuple[str, int]:
+    """The maps that put lane r into every lane, r after r: buffer and first row of a side's. There are as many of each side as
+    it has planes, so that the epilogues of all can walk over them at once; `turn` says which."""
+    lanes, copies = lowering.chip.lanes, lowering.chip.mxm.planes_per_side
+    maps = np.repeat(np.arange(lanes, dtype=np.int32)[:, None], lanes, axis=1)
+    return _maps(lowering, maps, "lane places", side, copies, turn)
 
 
-def _maps(lowering: Lowering, maps: NDArray[np.int32], name: str, side: Side) -> tuple[str, int]:
-    sides = lane_sides(lowering.chip)
+def _maps(
+    lowering: Lowering, maps: NDArray[np.int32], name: str, side: Side, copies: int = 1, turn: int = 0
+) -> tuple[str, int]:
+    sides: list[Side] = [s for s in lane_sides(lowering.chip) for _ in range(copies)]
     hint = Hint(tuple(i * len(maps) for i in range(len(sides))), tuple(sides))
     view = lowering.constant(np.concatenate([maps] * len(sides)), name, hint=hint)
-    return view.buffer, view.offset + sides.index(side) * len(maps)
+    return view.buffer, view.offset + (sides.index(side) + turn) * len(maps)

@@ -20,6 +20,11 @@ def permutes(chip: Chip) -> bool:
     return "permute" in chip.sxm.instructions and bool(lane_sides(chip))
 
 
+def permutes_beside_planes(chip: Chip) -> bool:
+    """Whether a lane unit that permutes stands next to every plane."""
+    return permutes(chip) and all(f"sxm.{p.side}" in chip.units for p in chip.planes)
+
+
 def spread_lanes(lowering: Lowering, rows: Sequence[tuple[View, View]]) -> None:
     """The elements of each row, each to every lane of a vector of its own: rows with their targets, all alike. Rows that lie in
     different slices, and go to different ones, pass a lane unit with one walk over the map."""
@@ -70,8 +75,7 @@ def keeps_vectors(columns: Sequence[int], of: int, chip: Chip) -> bool:
     """Whether a lane unit can take these columns of so many: each stays in the vector that it is in."""
     return (
         len(columns) == of > 1
-        and "permute" in chip.sxm.instructions
-        and all(f"sxm.{p.side}" in chip.units for p in chip.planes)
+        and permutes_beside_planes(chip)
         and all(column // chip.lanes == i // chip.lanes for i, column in enumerate(columns))
     )
 

@@ -66,6 +66,7 @@ def lower_graph(
     lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
     lowering.hints |= resident_hints(block, residents)
     ending: list[UpdateOp] = []
+    on_the_way = {op for cluster in groups.values() for op in cluster.spread}
     advance = stage("lower-to-flow", len(block.ops))
     for op in block.ops:
         advance(1)
@@ -74,7 +75,7 @@ def lower_graph(
                 ending.append(op)
             elif op in groups:
                 _lower_clustered(lowering, op, groups[op])
-            else:
+            elif op not in on_the_way:
                 _lower_single(lowering, op)
         except ModelFault as fault:
             fault.location = fault.location or source_place(op.location)

@@ -373,7 +373,8 @@ class MatmulJobs:
         chain = Chain(trip, self.lowering.chip, chunk.count)
         chain.anchor(result)
         side = self.lowering.chip.planes[plane].side or "w"
-        self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side)
+        turn = [p.side for p in self.lowering.chip.planes[:plane]].count(side)
+        self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side, turn)
         self.lowering.write_copies(trip)
 
 

@@ -391,7 +391,7 @@ class _Placement:
             return (unit in self.for_loads, within, contended[unit], self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
         apart = loads or unit in self.for_constants
-        return (apart, contended[unit], self.traffic.at_once(group, unit), number)
+        return (contended[unit], apart, self.traffic.at_once(group, unit), number)
 
     def is_filled(self, group: Group, buffer: Buffer, unit: str) -> bool:
         """Whether known weights have their share of the slice."""

@@ -108,6 +108,20 @@ def test_maxima_of_scores_are_made_where_the_scores_leave_the_planes(tmp_path: P
     folds = [op for op in compiled.program.operations if op.mnemonic == "imaxt"]
     assert [(op.rep, op.fields["group"]) for op in folds] == [(48, 48)] * 8, "every matrix at once, as it is made"
     spread = [op for op in compiled.program.operations if op.mnemonic == "permute" and op.rep == 48]
+    assert len(spread) == 8, "on the way to the difference"
+
+
+def test_rows_become_columns_by_as_few_walks_as_can_be(tmp_path: Path) -> None:
+    """Eight heads side by side on the lanes; their maxima go out."""
+    (tmp_path / "m.lks").write_text("""
+        input x: f32[48, 128]
+        q = transpose(reshape(i8(x * 60), [48, 8, 16]), [1, 0, 2])
+        m = max(q @ transpose(q, [0, 2, 1]), axis=2, keepdims=true)
+        output y = m
+    """)
+    compiled = compile_file(tmp_path / "m.lks", load_chip("tsp"))
+    run_and_compare(compiled, random_inputs(compiled.declared, 1, 1), ["fast"])
+    spread = [op for op in compiled.program.operations if op.mnemonic == "permute" and op.rep == 48]
     assert len(spread) == 8
     assert len({(op.cycle, op.slot.rsplit(".", 1)[0]) for op in spread}) == 2, "four matrices with one walk over the map"
 
