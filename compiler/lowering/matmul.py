@@ -23,6 +23,7 @@ from compiler.lowering.transposes import exchange
 from compiler.lowering.views import Run, View, fixed_windows, runs
 from compiler.scheduling.trip import Buffer, Compute, Feed, Load, Read, ReadBlock, Swap, Trip, Write
 from isa.chip import Chip, Side
+from isa.program import Immediate
 from isa.spec import BYTES, ElementType
 
 
@@ -204,6 +205,10 @@ class MatmulJobs:
         chip = self.lowering.chip
         chunks = self.chunks_of(views)
         tiles = list(range(-(-self.columns // chip.lanes)))
+        if self.spread.halved:
+            for tile in tiles:
+                self.halved_tile(tile, chunks, weight)
+            return
         queues: dict[tuple[int, Side | None], list[Iterator[None]]] = {}
         for turn, side in enumerate(mxm_sides(chip)):
             # Where all sides load every tile, no two of them begin with the same one, for it is in the memory of one side.
@@ -255,6 +260,55 @@ class MatmulJobs:
         for turn in range(max((len(parts) for parts in grouped.values()), default=0)):
             now = {p: parts[turn] for p, parts in grouped.items() if turn < len(parts)}
             yield self.job(tuple(now), now, tile, weight)
+
+    def halved_tile(self, tile: int, chunks: list[Chunk], weight: Stationary) -> None:
+        """A tile column of which each side has some steps over K, those whose weights are near. The last feeds of planes that
+        face each other are one trip, in which their sums meet."""
+        chip, buffer = self.lowering.chip, self.lowering.flow.buffers[weight.buffer]
+        sides = mxm_sides(chip)
+        planes = [[p for p in self.spread.groups[0] if chip.planes[p].side == side] for side in sides]
+        total = sum(c.count for c in chunks)
+        shares = _shares(chunks, [total * i // len(planes[0]) for i in range(1, len(planes[0]))])
+        steps: list[list[tuple[int, int]]] = [[], []]
+        for number, first in enumerate(range(0, self.inner, self.spread.depth)):
+            side = buffer.sides.get((buffer.segment_of(weight.row + first), weight.tile + tile), sides[number % 2])
+            steps[sides.index(side)].append((first, min(self.spread.depth, self.inner - first)))
+        for mine, others in ((0, 1), (1, 0)):
+            if not steps[mine]:
+                steps[mine].append(steps[others].pop())
+        for turn in range(max(len(s) for s in steps)):
+            for own, side_steps in zip(planes, steps, strict=True):
+                if turn < len(side_steps):
+                    self.load_and_swap(own, tile, *side_steps[turn], weight)
+                    if turn < len(side_steps) - 1:
+                        for plane, share in zip(own, shares, strict=True):
+                            self.feed_share(plane, share, tile, *side_steps[turn], fresh=turn == 0)
+        fresh = [len(s) == 1 for s in steps]
+        for number, share in enumerate(shares):
+            facing, entry = [own[number] for own in planes], 0
+            for chunk in share:
+                trip = self.lowering.trip()
+                chain = Chain(trip, self.lowering.chip, chunk.count)
+                sums: list[int | Immediate] = []
+                for plane, side_steps, new in zip(facing, steps, fresh, strict=True):
+                    part = self.add_feed(trip, plane, chunk, tile, *side_steps[-1], entry, fresh=new, last=True)
+                    if chunk.views[1].column:
+                        part = shifted(trip, f"sxm.{chip.planes[plane].side}", part, chunk.views[1].column)
+                    chain.anchor(part)
+                    sums.append(part)
+                self.leave(trip, chain, chain.operation("iadd", sums, "i32"), chunk, tile)
+                entry += chunk.count
+
+    def load_and_swap(self, planes: Sequence[int], tile: int, first: int, count: int, weight: Stationary) -> None:
+        self.load(tuple(planes), tile, first, count, weight)
+        for plane in planes:
+            self.lowering.trip().nodes.append(Swap(plane, self.spread.mode))
+
+    def feed_share(self, plane: int, share: list[Chunk], tile: int, first: int, count: int, *, fresh: bool) -> None:
+        entry = 0
+        for chunk in share:
+            self.add_feed(self.lowering.trip(), plane, chunk, tile, first, count, entry, fresh=fresh, last=False)
+            entry += chunk.count
 
     def job(self, planes: tuple[int, ...], work: dict[int, list[Chunk]], tile: int, weight: Stationary) -> Iterator[None]:
         """All steps over K of one tile column, one a turn; one load for the planes, which are of one side."""
@@ -336,8 +390,16 @@ class MatmulJobs:
         self, plane: int, chunk: Chunk, tile: int, first: int, count: int, entry: int, lane: int, *, fresh: bool, last: bool
     ) -> None:
         """One step of a chunk; the result begins at lane `lane`."""
+        trip = self.lowering.trip()
+        result = self.add_feed(trip, plane, chunk, tile, first, count, entry, fresh=fresh, last=last)
+        if last:
+            self.finish(trip, plane, result, chunk, tile, lane)
+
+    def add_feed(
+        self, trip: Trip, plane: int, chunk: Chunk, tile: int, first: int, count: int, entry: int, *, fresh: bool, last: bool
+    ) -> int:
+        """One step of a chunk as part of a trip; its result, or -1 where the sum stays in the accumulator."""
         lowering, lanes = self.lowering, self.lowering.chip.lanes
-        trip = lowering.trip()
         kind: ElementType = "i8" if self.spread.mode == "i8" else "f16"
         source = trip.value(kind, chunk.count)
         a, run = chunk.views[0], chunk.run
@@ -347,13 +409,11 @@ class MatmulJobs:
         result = trip.value("i32" if self.spread.mode == "i8" else "f32", chunk.count) if last else -1
         window = a.column + first % lanes
         trip.nodes.append(Feed(plane, source, self.spread.mode, count, window, entry, fresh, chunk.count, result))
-        if last:
-            self.finish(trip, plane, result, chunk, tile, lane)
+        return result
 
     def finish(self, trip: Trip, plane: int, result: int, chunk: Chunk, tile: int, lane: int) -> None:
         """The result, which begins at `lane`, through the epilogue to its place."""
         target, run = chunk.views[1], chunk.run
-        into = None if self.plain else target
         if lane != target.column:
             result = shifted(trip, f"sxm.{self.lowering.chip.planes[plane].side}", result, target.column - lane)
         if self.fold is not None:
@@ -363,18 +423,23 @@ class MatmulJobs:
             total = chain.operation(ALONG_TIME["i", self.fold.fn.data.value], [result], kind, {"group": chunk.count})
             trip.nodes.append(Write(target.buffer, target.tile + tile, run.starts[1], 1, total, 1))
             return
+        chain = Chain(trip, self.lowering.chip, chunk.count)
+        chain.anchor(result)
+        side = self.lowering.chip.planes[plane].side or "w"
+        turn = [p.side for p in self.lowering.chip.planes[:plane]].count(side)
+        self.leave(trip, chain, result, chunk, tile, side, turn)
+
+    def leave(self, trip: Trip, chain: Chain, result: int, chunk: Chunk, tile: int, side: Side = "w", turn: int = 0) -> None:
+        """The result, which is at its lanes, to memory, through the epilogue if there is one. `chain` has it."""
+        target, run = chunk.views[1], chunk.run
+        into = None if self.plain else target
         if self.body is None or self.value is None:
             window = () if into is None else (into.column, into.columns)
             trip.nodes.append(
                 Write(target.buffer, target.tile + tile, run.starts[1], run.steps[1], result, chunk.count, window=window)
             )
-            self.lowering.write_copies(trip)
-            return
-        chain = Chain(trip, self.lowering.chip, chunk.count)
-        chain.anchor(result)
-        side = self.lowering.chip.planes[plane].side or "w"
-        turn = [p.side for p in self.lowering.chip.planes[:plane]].count(side)
-        self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side, turn)
+        else:
+            self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side, turn)
         self.lowering.write_copies(trip)
 
 

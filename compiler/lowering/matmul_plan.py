@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import prod
 
-from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp
+from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp, TakeOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import mxm_mode, mxm_sides, weight_rows_per_cycle
 from isa.chip import Chip
@@ -21,6 +21,9 @@ class Plan:
     mode: str
     groups: tuple[tuple[int, ...], ...]
     depth: int
+    halved: bool = False
+    """Whether each side takes those steps over K whose weights are near it: planes that face each other take the same rows, and
+    their sums meet at the vector unit."""
 
     @property
     def planes(self) -> int:
@@ -36,11 +39,16 @@ class Plan:
         """First rows of as many shares as there are planes. Every plane begins with a share of its own, also where it takes all
         of them in the end, so that no two planes ask a slice for activations at the same time."""
         count = max(1, min(self.planes, rows // MIN_SHARE_ROWS)) if len(self.groups) > 1 else self.planes
+        count = count // 2 if self.halved else count
         return tuple(dict.fromkeys(rows * i // count for i in range(count)))
 
 
 MIN_SHARE_ROWS = 16
 """Fewer rows than this are not worth a feed of their own (our choice)."""
+
+
+WORTH_HALVING = 0.875
+"""What a product may take at most, of what it would take otherwise, to have its sums meet at the vector unit (our choice)."""
 
 
 def plan(op: MatmulOp, chip: Chip) -> Plan:
@@ -72,7 +80,29 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
 
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
     ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]
-    return Plan(mode, min(ways, key=lambda groups: (cycles(groups), -len(groups))), depth)
+    best = min(ways, key=lambda groups: (cycles(groups), -len(groups)))
+    if _can_be_halved(op, chip, steps, rows):
+        pairs = len(chip.planes) // 2
+        halved = -(-steps * tile_columns // 2) * (-(-rows // pairs) + load)
+        if halved < cycles(best) * WORTH_HALVING:
+            return Plan(mode, (tuple(range(len(chip.planes))),), depth, halved=True)
+    return Plan(mode, best, depth)
+
+
+def _can_be_halved(op: MatmulOp, chip: Chip, steps: int, rows: int) -> bool:
+    """Whether both sides may have steps over K of their own: of integers, whose sums may be added in any order, with known
+    weights, between equally many planes, with a share of rows that accumulators hold."""
+    sides = [[p for p in chip.planes if p.side == side] for side in mxm_sides(chip)]
+    return (
+        tensor_of(op.result).type == "i32"
+        and isinstance(op.b.owner, (ParamOp, ConstantOp))
+        and len(tensor_of(op.b).shape) == 2
+        and not any(isinstance(use.operation, TakeOp) for use in op.result.uses)
+        and len(sides) == 2
+        and len(sides[0]) == len(sides[1])
+        and steps > 1
+        and len(sides[0]) <= rows <= len(sides[0]) * chip.mxm.accumulators
+    )
 
 
 def plan_of_sum(op: MatmulOp, chip: Chip) -> Plan:

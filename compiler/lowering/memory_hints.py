@@ -63,7 +63,8 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         if len(tensor_of(op.b).shape) == 2 and len(borders) > 1:
             planes = [p for group in spread.groups for p in group]
             near: list[Side] = [chip.planes[p].side or "w" for p in planes]
-            hints.setdefault(_with_other_axes(op.a), Hint(borders, tuple(near[: len(borders)]) if spread.across_sides else ()))
+            sides = tuple(near[: len(borders)]) if spread.across_sides and not spread.halved else ()
+            hints.setdefault(_with_other_axes(op.a), Hint(borders, sides))
             hints.setdefault(op.result, Hint(borders))
         elif len(tensor_of(op.b).shape) > 2 and len(spread.groups) > 1:
             value = _lies_in(op.a, chip)
