@@ -52,7 +52,8 @@ def stencil_plan(op: StencilOp, chip: Chip) -> StencilPlan:
     load = -(-tensor_of(op.w).shape[1] // weight_rows_per_cycle(chip, memory, tensor_of(op.w).type))
     count = sum(len(p) for p in planes.values())
     by_rows = tiles * max(-(-total // count), load)
-    by_tiles = -(-tiles // len(planes)) * max(-(-total * len(planes) // count), load)
+    together, left = divmod(tiles, len(planes))
+    by_tiles = together * max(-(-total * len(planes) // count), load) + left * max(-(-total // count), load)
     least = -(-total // (count * chip.mxm.accumulators))
     if tiles % count == 0 and total <= chip.mxm.accumulators:
         # Planes that load alone take turns at the port of their side, which else waits for every swap.
