@@ -250,12 +250,12 @@ class _Placement:
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
-        lasting = [g for g in order if lasting_first and self.lasts(g) and g not in {*weights, *constants}]
-        if lasting_first:
-            # Those that most others are touched with: trips of all layers leave less and less for what all of them read.
-            constants, lasting = [], sorted([*constants, *lasting], key=lambda g: -self.graph.degree(g))
+        lasting = [g for g in order if lasting_first and self.lasts(g) and g not in weights]
+        # First those that most others are touched with: trips of all layers leave less and less for what all of them read.
+        lasting.sort(key=lambda g: -self.graph.degree(g))
+        constants = [g for g in constants if g not in lasting]
         advance = stage("place-memory", len(order))
-        for group in (*weights, *constants, *lasting):
+        for group in (*weights, *lasting, *constants):
             advance(1)
             self.place_group(group, self.flow.buffers[group[0]])
         number = {group: i for i, group in enumerate(order)}
@@ -285,10 +285,13 @@ class _Placement:
         return self.places
 
     def lasts(self, group: Group) -> bool:
-        """Whether the group is a temporary that lives for more than half of the program: it would find no words that are free
-        all the time, once others have gone through all slices."""
-        first, last = self.lives[group[0]]
-        return self.flow.buffers[group[0]].role == "temporary" and 2 * (last - first) > len(self.flow.trips)
+        """Whether the group is touched, or is a temporary that lives, for more than half of the program: it would find no slice
+        that is free all the time, once others have gone through all of them."""
+        if self.flow.buffers[group[0]].role == "temporary":
+            first, last = self.lives[group[0]]
+            return 2 * (last - first) > len(self.flow.trips)
+        stages = self.traffic.of.get(group, {0: 0.0})
+        return 2 * (max(stages) - min(stages)) > self.traffic.stages
 
     def freedom(self, group: Group, number: int, taken: set[str]) -> tuple[int, int, int]:
         """(how often the group's width goes into the slices of one side that are not taken, most neighbours first, number)."""

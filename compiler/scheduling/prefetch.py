@@ -8,7 +8,7 @@ them: for products of few rows, in a program that has spent more time on its cha
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +23,9 @@ from isa.spec import BYTES
 
 FEW_ROWS = 8
 """A matrix that is fed no more rows than this waits for its load (our choice)."""
+
+HIDDEN_LOADS = 2
+"""Loads of a side that are done before their feeds can begin: a plane holds what it works with and what comes next."""
 
 STEP_CYCLES = 100
 """About what a trip takes from memory to memory (our choice): for an estimate of when a product begins."""
@@ -115,6 +118,12 @@ def _blocks(flow: Flow) -> list[_Block]:
 def _wanted(flow: Flow, by_buffer: dict[str, list[_Block]], chip: Chip, residents: Residents | None) -> dict[str, int]:
     """Buffers to split, with the rows of a cycle that are brought near."""
     found: dict[str, int] = {}
+    room = _room(flow, chip)
+    together: Counter[tuple[int, Side | None]] = Counter()
+    """Loads of a side whose feeds could all begin at the same time."""
+    for block in (block for blocks in by_buffer.values() for block in blocks):
+        buffer = flow.buffers[block.read.buffer]
+        together[block.begin, buffer.sides.get((buffer.segment_of(block.read.row), block.read.tile))] += 1
     spent: defaultdict[Side | None, int] = defaultdict(int)
     for name, blocks in by_buffer.items():
         buffer = flow.buffers[name]
@@ -124,7 +133,7 @@ def _wanted(flow: Flow, by_buffer: dict[str, list[_Block]], chip: Chip, resident
             b.read.row == buffer.segments[s] and b.read.count == buffer.segment_rows(s)
             for b, (s, _) in zip(blocks, places, strict=True)
         )
-        if near and whole and _split_there(buffer, near, residents, _pays(blocks, places, buffer, near, spent)):
+        if near and whole and _split_there(buffer, near, residents, _pays(blocks, places, buffer, near, together, spent, room)):
             found[name] = near
         for block, place in zip(blocks, places, strict=True):
             spent[buffer.sides.get(place)] += -(-block.read.count // block.read.rows_per_cycle)
@@ -140,16 +149,24 @@ def _split_there(buffer: Buffer, near: int, residents: Residents | None, otherwi
 
 
 def _pays(
-    blocks: list[_Block], places: list[tuple[int, int]], buffer: Buffer, near: int, spent: Mapping[Side | None, int]
+    blocks: list[_Block],
+    places: list[tuple[int, int]],
+    buffer: Buffer,
+    near: int,
+    together: Mapping[tuple[int, Side | None], int],
+    spent: Mapping[Side | None, int],
+    room: int,
 ) -> bool:
-    """Whether the product waits for its loads, and RRAM has had time before it to bring all of their near rows."""
-    if max(block.rows for block in blocks) > FEW_ROWS:
-        return False
+    """Whether the product waits for its loads, and RRAM has had time, and SRAM has room, to bring all near rows before it."""
     begin = min(block.begin for block in blocks)
+    if max(block.rows for block in blocks) > FEW_ROWS or all(
+        together[begin, buffer.sides.get(p)] <= HIDDEN_LOADS for p in places
+    ):
+        return False
     words: defaultdict[Side | None, int] = defaultdict(int)
     for block, place in zip(blocks, places, strict=True):
         words[buffer.sides.get(place)] += block.read.count // (buffer.stripes + near)
-    return all(begin >= spent.get(side, 0) + count for side, count in words.items())
+    return all(begin >= spent.get(side, 0) + count and count <= room for side, count in words.items())
 
 
 @dataclass(slots=True)
@@ -198,7 +215,7 @@ class _Prefetch:
         """Memory that the blocks of a side go through in turns."""
         buffer = self.flow.buffers[blocks[0].read.buffer]
         near, longest = self.chosen[buffer.name], max(map(self.words, blocks))
-        room = self.room() if any(block.rows <= FEW_ROWS for block in blocks) else 0
+        room = _room(self.flow, self.chip) if any(block.rows <= FEW_ROWS for block in blocks) else 0
         words = min(max(room, longest * FORCED_LOADS), sum(map(self.words, blocks)))
         made = Buffer(f"%near.{side}", (words * near, buffer.lanes), "i8", "temporary", "sram", buffer.lanes, near)
         made.sides[0, 0] = side
@@ -248,12 +265,14 @@ class _Prefetch:
         ]
         return copy, both
 
-    def room(self) -> int:
-        """Words of a slice that blocks may take: half of what buffers that stay leave on average."""
-        slices = self.chip.slices("sram")
-        stays = 0
-        for buffer in self.flow.buffers.values():
-            if buffer.memory == "sram" and buffer.role != "temporary":
-                words = sum(buffer.words_per_place(s) for s in range(len(buffer.segments)))
-                stays += words * buffer.stripes * buffer.tiles * BYTES[buffer.type]
-        return max(0, self.chip.sram.words - stays // len(slices)) // 2
+
+def _room(flow: Flow, chip: Chip) -> int:
+    """Words of a slice that blocks may take: half of what buffers that stay leave on average; none where they leave less than a
+    quarter (our choice), for temporaries would have to share it and wait."""
+    stays = 0
+    for buffer in flow.buffers.values():
+        if buffer.memory == "sram" and buffer.role != "temporary":
+            words = sum(buffer.words_per_place(s) for s in range(len(buffer.segments)))
+            stays += words * buffer.stripes * buffer.tiles * BYTES[buffer.type]
+    free = chip.sram.words - stays // len(chip.slices("sram"))
+    return free // 2 if free * 4 >= chip.sram.words else 0

@@ -80,7 +80,8 @@ def test_two_programs_share_weights_as_the_first_one_has_them(first: int, tmp_pa
 @pytest.mark.parametrize("room", [20, 33, 41, 50, 57, 1000])
 def test_blocks_go_through_their_memory_in_turns(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between what brings a block near and its load nothing else is written there, and the words are the block's own rows."""
-    monkeypatch.setattr(prefetch._Prefetch, "room", lambda self: room)  # pyright: ignore[reportPrivateUsage, reportUnknownLambdaType]
+    monkeypatch.setattr(prefetch, "_pays", lambda *_: True)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(prefetch, "_room", lambda *_: room)  # pyright: ignore[reportUnknownLambdaType]
     blocks = random_blocks(room)
     flow, weights = chain_of_loads(blocks, before=12)
     made = prefetched(flow, CHIP, weights)
