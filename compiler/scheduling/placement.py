@@ -78,7 +78,7 @@ def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, de
     for packed, way, order in _attempts(flow, scheme):
         placement = _Placement(flow, chip, scheme, packed, residents, device)
         try:
-            places = placement.run(order) if way == "order" else placement.run_by_freedom(order, way == "lasting first")
+            places = placement.run(order) if way == "order" else placement.run_by_freedom(order, way)
         except ModelFault as found:
             fault = fault or found
             continue
@@ -93,10 +93,10 @@ def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, de
 
 
 def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, str, list[Group]]]:
-    """(packed, way, order): spread by freedom, then with what lives long first; spread in two of the orders, packed in all."""
+    """(packed, way, order): spread by freedom, then with what is touched throughout the program first, then with temporaries
+    that live long first; spread in two of the orders, packed in all."""
     first = next(orders_of(flow, scheme))
-    yield False, "freedom", first
-    yield False, "lasting first", first
+    yield from ((False, way, first) for way in ("freedom", "throughout", "lasting"))
     orders = list(orders_of(flow, scheme))
     yield from ((False, "order", order) for order in orders[:2])
     yield from ((True, "order", order) for order in orders)
@@ -243,14 +243,14 @@ class _Placement:
             self.place_group(group, self.flow.buffers[group[0]])
         return self.places
 
-    def run_by_freedom(self, order: list[Group], lasting_first: bool) -> Places:
-        """Weights, constants and, if asked for, what lives long in this order; then always the group that has the fewest slices
+    def run_by_freedom(self, order: list[Group], way: str) -> Places:
+        """Weights, what lives long (`lasts`) and constants; then always the group that has the fewest slices
         left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in the order.
         A group that has none left takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
-        lasting = [g for g in order if lasting_first and self.lasts(g) and g not in weights]
+        lasting = [g for g in order if self.lasts(g, way) and g not in weights]
         # First those that most others are touched with: trips of all layers leave less and less for what all of them read.
         lasting.sort(key=lambda g: -self.graph.degree(g))
         constants = [g for g in constants if g not in lasting]
@@ -284,14 +284,17 @@ class _Placement:
                     heappush(heap, self.freedom(other, number[other], taken[other]))
         return self.places
 
-    def lasts(self, group: Group) -> bool:
-        """Whether the group is touched, or is a temporary that lives, for more than half of the program: it would find no slice
-        that is free all the time, once others have gone through all of them."""
+    def lasts(self, group: Group, way: str) -> bool:
+        """Whether the group is a temporary that lives for more than half of the program, or with the way `throughout` anything
+        that is touched for so long: it would find no slice that is free all the time, once others have gone through all of
+        them. With the way `freedom` none counts."""
+        if way == "freedom":
+            return False
         if self.flow.buffers[group[0]].role == "temporary":
             first, last = self.lives[group[0]]
             return 2 * (last - first) > len(self.flow.trips)
         stages = self.traffic.of.get(group, {0: 0.0})
-        return 2 * (max(stages) - min(stages)) > self.traffic.stages
+        return way == "throughout" and 2 * (max(stages) - min(stages)) > self.traffic.stages
 
     def freedom(self, group: Group, number: int, taken: set[str]) -> tuple[int, int, int]:
         """(how often the group's width goes into the slices of one side that are not taken, most neighbours first, number)."""
