@@ -26,7 +26,7 @@ from isa.layout import NUMPY_TYPES
 
 SUFFIXES = (".npz", ".npy", ".safetensors", INDEX, ".gguf")
 DAMAGE = (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError, NotImplementedError)
-"""What the readers of the three formats raise for a file that is not one."""
+"""What the readers of files raise for one that is not of their format."""
 
 
 class _File(Protocol):

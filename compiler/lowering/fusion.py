@@ -261,7 +261,7 @@ def _grow(
             ):
                 cluster.operations.append(maker)
                 pending.append(maker)
-            elif isinstance(maker, ELEMENTWISE) and _weight(cluster) < limit:
+            elif isinstance(maker, ELEMENTWISE) and _vector_operations(cluster) < limit:
                 if BYTES[tensor_of(operand).type] < BYTES["f32"] and products[maker] not in (-1, products[root]):
                     # What another product makes narrow is that one's result: what it has before would be wider.
                     continue
@@ -290,10 +290,13 @@ def converts_by_reading(cast: CastOp, user: Operation) -> bool:
     return widens and isinstance(user, (UnaryOp, BinaryOp, WhereOp)) and not chooses
 
 
-def _weight(cluster: Cluster) -> int:
+def _vector_operations(cluster: Cluster) -> int:
     """Operations that the vector unit has to do."""
-    return sum(not (isinstance(op, CastOp) and all(converts_by_reading(op, use.operation) for use in op.result.uses))
-               for op in cluster.operations)  # fmt: skip
+
+    def is_read(op: Operation) -> bool:
+        return isinstance(op, CastOp) and all(converts_by_reading(op, use.operation) for use in op.result.uses)
+
+    return sum(not is_read(op) for op in cluster.operations)
 
 
 def _taken_on_the_way(op: TakeOp, chip: Chip) -> bool:

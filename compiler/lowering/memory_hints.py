@@ -126,7 +126,7 @@ def _lies_in(value: SSAValue, chip: Chip) -> SSAValue:
 
 def _with_other_axes(value: SSAValue) -> SSAValue:
     """The value before its leading axes were cut or joined: the same rows."""
-    while isinstance(value.owner, ReshapeOp) and tensor_of(value.owner.x).shape[-1:] == tensor_of(value).shape[-1:]:
+    while isinstance(value.owner, ReshapeOp) and _keeps_rows(value.owner):
         value = value.owner.x
     return value
 

@@ -15,9 +15,11 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place
 from compiler.quantisation.estimate import estimate
 from compiler.quantisation.insert import insert_scales
-from compiler.quantisation.normalised import divide_after_products, norms, with_integer_sums
+from compiler.quantisation.normalised import norms, with_integer_sums
 from compiler.quantisation.points import points
 from compiler.quantisation.ranges import Method, Range
+from compiler.transforms.late_division import divide_after
+from compiler.transforms.set_precision import open_products
 from compiler.weights import WeightStore
 from isa.chip import Chip
 from isa.errors import ModelFault
@@ -34,7 +36,9 @@ def calibrate(
     """
     if any(isinstance(op, graph.StateOp) for op in main_block(module).ops):
         raise ModelFault("a program with states cannot be calibrated from single samples", hint="use --precision f16 or i8f16")
-    divide_after_products(module)
+    for product in open_products(module):
+        if isinstance(product, graph.MatmulOp):
+            divide_after(product)
     multiplied, normalised = points(module), norms(module)
     ranges = {value: Range() for value in (*multiplied, *(norm.x for norm in normalised))}
 

@@ -1,9 +1,6 @@
-"""Softmax and norms in int8: what they sum over the last axis becomes integers, whose sums are exact in any order.
+"""Norms in int8: what they sum over the last axis becomes integers, whose sums are exact in any order.
 
-*Softmax* in front of a product: the exponentials take part in it as they are, at most 1, and the product is divided by their
-sum afterwards. So every row uses all of int8 however flat it is, and the sum is that of what the product has seen.
-
-*Norms* take mean and mean square from their input rounded to int8, by a scale of its own, the largest magnitude seen: rounding
+They take mean and mean square from their input rounded to int8, by a scale of its own, the largest magnitude seen: rounding
 errors of many elements cancel in them, clipped ones would not. What is normalised is not rounded. A row that varies less than a
 step counts as one that varies as rounding errors do: step² / 12.
 """
@@ -18,28 +15,8 @@ from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import tensor_of
 from compiler.transforms.emitter import Emitter, replace
-from compiler.transforms.set_precision import open_products
 
 Norm = graph.LayerNormOp | graph.RmsNormOp
-
-
-def divide_after_products(module: ModuleOp) -> None:
-    """softmax(x) @ v becomes (e @ v) / sum(e) with e = exp(x - max(x)), where nothing else uses the softmax."""
-    for product in open_products(module):
-        shares = product.operands[0].owner
-        if not isinstance(product, graph.MatmulOp) or not isinstance(shares, graph.SoftmaxOp):
-            continue
-        if len(list(shares.result.uses)) > 1:
-            continue
-        emit = Emitter.before(shares)
-        grown = emit.unary("exp", emit.binary("sub", shares.x, emit.reduce("max", shares.x, [-1])))
-        total = emit.reduce("sum", grown, [-1])
-        replace(shares, grown)
-        emit = Emitter.after(product)
-        uses = list(product.result.uses)
-        divided = emit.binary("div", product.result, total)
-        for use in uses:
-            use.operation.operands[use.index] = divided
 
 
 def norms(module: ModuleOp) -> list[Norm]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from compiler.progress import stage
 from compiler.scheduling.bank_colouring import BankColouring, follows
@@ -40,6 +40,9 @@ SCHEMES = {
 
 APART_OPERATIONS = 4
 """Words of a buffer that died so many operations ago are as good as fresh ones: who read it has long done so (our choice)."""
+
+Way = Literal["freedom", "throughout", "lasting", "order"]
+"""How column groups take their turns (`_attempts`)."""
 
 SHORT_WALK_ROWS = 16
 """A walk of so few rows keeps nobody waiting for long (our choice)."""
@@ -92,14 +95,17 @@ def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, de
     return min(crowded, key=lambda found: found[0])[1]
 
 
-def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, str, list[Group]]]:
+def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, Way, list[Group]]]:
     """(packed, way, order): spread by freedom, then with what is touched throughout the program first, then with temporaries
     that live long first; spread in two of the orders, packed in all."""
     first = next(orders_of(flow, scheme))
-    yield from ((False, way, first) for way in ("freedom", "throughout", "lasting"))
+    yield False, "freedom", first
+    yield False, "throughout", first
+    yield False, "lasting", first
     orders = list(orders_of(flow, scheme))
-    yield from ((False, "order", order) for order in orders[:2])
-    yield from ((True, "order", order) for order in orders)
+    for packed, tried in ((False, orders[:2]), (True, orders)):
+        for order in tried:
+            yield packed, "order", order
 
 
 def _constant(buffer: Buffer) -> bool:
@@ -243,7 +249,7 @@ class _Placement:
             self.place_group(group, self.flow.buffers[group[0]])
         return self.places
 
-    def run_by_freedom(self, order: list[Group], way: str) -> Places:
+    def run_by_freedom(self, order: list[Group], way: Way) -> Places:
         """Weights, what lives long (`lasts`) and constants; then always the group that has the fewest slices
         left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in the order.
         A group that has none left takes those of neighbours, which look for others."""
@@ -284,7 +290,7 @@ class _Placement:
                     heappush(heap, self.freedom(other, number[other], taken[other]))
         return self.places
 
-    def lasts(self, group: Group, way: str) -> bool:
+    def lasts(self, group: Group, way: Way) -> bool:
         """Whether the group is a temporary that lives for more than half of the program, or with the way `throughout` anything
         that is touched for so long: it would find no slice that is free all the time, once others have gone through all of
         them. With the way `freedom` none counts."""

@@ -6,8 +6,8 @@ scale[n] = max |w[:, n]| / 127, q = rne(w / scale), x · w becomes (f16(x) · q)
 all added up share their scales, and the sum is multiplied by them. Where the model has quantised it
 itself (dequantize of an i8 tensor), that tensor and its scales are used.
 
-Where an f16 product is all that reads a softmax, the rows of the product are divided by the sums instead of the shares: the
-largest share is then 1 in every row, which an f16 holds best, and nothing waits for the sums.
+Where an f16 product is all that reads a softmax, the rows of the product are divided by the sums instead of the shares
+(`late_division`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
 
 from compiler.context import weights_of
 from compiler.dialects import graph
@@ -31,6 +30,7 @@ from compiler.lowering.summed_rows import makers_of_sum
 from compiler.reference.evaluate import RULES
 from compiler.transforms.emitter import Emitter, replace
 from compiler.transforms.f16_passes import Product, again, three_passes
+from compiler.transforms.late_division import divide_after
 from compiler.weights import WeightStore
 from isa.chip import load_chip
 from isa.errors import ModelFault
@@ -168,20 +168,6 @@ def _scale(op: Operation, scale: SSAValue) -> None:
     value.replace_uses_with_if(scaled, lambda use: use.operation is not scaled.owner)
 
 
-def _divide_after(product: graph.MatmulOp) -> None:
-    """softmax(x) · b as (exp(x - max) · b) / sum."""
-    softmax = product.a.owner
-    if not isinstance(softmax, graph.SoftmaxOp) or not softmax.result.has_one_use():
-        return
-    emit, last = Emitter.before(product), [len(softmax.tensor.shape) - 1]
-    shares = emit.unary("exp", emit.binary("sub", softmax.x, emit.reduce("max", softmax.x, last)))
-    product.operands[0] = shares
-    value = product.result
-    divided = Emitter.after(product).binary("mul", value, emit.unary("recip", emit.reduce("sum", shares, last)))
-    value.replace_uses_with_if(divided, lambda use: use.operation is not divided.owner)
-    Rewriter.erase_op(softmax)
-
-
 @dataclass(frozen=True)
 class SetPrecisionPass(ModulePass):
     """f32 products without a precision get one. Convolutions become f16 ones."""
@@ -209,7 +195,7 @@ class SetPrecisionPass(ModulePass):
                 chosen = graph.MatmulPrecision.f32 if self.matmul == "f32" else graph.MatmulPrecision.f16
                 product.precision = graph.PrecisionAttr(chosen)
                 if chosen == graph.MatmulPrecision.f16:
-                    _divide_after(product)
+                    divide_after(product)
             else:
                 replace(product, self._convolution(product, emit))
 

@@ -25,9 +25,8 @@ func.func @main() {
   // CHECK-NEXT: %e = graph.matmul %s, %x precision f32
   // HALF: %[[E:.*]] = graph.unary exp
   // HALF-NEXT: %[[SUM:.*]] = graph.reduce sum %[[E]]
-  // HALF-NEXT: %[[RECIP:.*]] = graph.unary recip %[[SUM]]
   // HALF-NEXT: %e = graph.matmul %[[E]], %x precision f16
-  // HALF-NEXT: graph.binary mul %e, %[[RECIP]]
+  // HALF-NEXT: graph.binary div %e, %[[SUM]]
   %s = graph.softmax %x : tensor<4x4xf32>
   %e = graph.matmul %s, %x : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
   graph.output "e" %e : tensor<4x4xf32>
