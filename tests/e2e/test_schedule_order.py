@@ -13,14 +13,12 @@ from isa.chip import load_chip
 BLOCK = Path(__file__).resolve().parents[2] / "samples" / "transformer" / "block.lks"
 
 
-def test_longest_path_is_about_as_good_as_program_order_on_the_block() -> None:
-    """Both are greedy: a schedule in program order may be a little shorter by luck (1,563 against 1,633 cycles here)."""
+def test_longest_path_is_shorter_than_program_order_on_the_block() -> None:
     chip = load_chip("lpu-rram")
     in_order = DEFAULT_PIPELINE.removesuffix("schedule") + "schedule{program-order=true}"
     x = np.random.default_rng(0).standard_normal((32, 64)).astype(np.float32)
     longest, program = (
         run_and_compare(compile_file(BLOCK, chip, passes=passes), [{"x": x}], ["fast"])[0] for passes in (None, in_order)
     )
-    assert longest.cycles != program.cycles
-    assert longest.cycles <= 1.05 * program.cycles
+    assert longest.cycles < program.cycles
     assert longest.outputs["y"].tobytes() == program.outputs["y"].tobytes()
