@@ -1,4 +1,4 @@
-"""Programs that were compiled before, by the content of everything that they follow from.
+"""Programs that were compiled before, by the content of everything that they follow from: of ONNX models and language models.
 
 The key is over the model (with its external data), how it is read, the samples, the passes, the chip, and our own source
 and libraries. Files appear whole or not at all, and equal keys have equal bytes, so that writers need not know of each other.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +31,7 @@ from isa.program import Program
 DEFAULT_BYTES = 4 << 30
 SUFFIXES = (".onnx",)
 """Sources that say all by themselves which files they are made from."""
-LIBRARIES = ("numpy", "xdsl", "onnx", "onnx-ir", "onnxscript")
+LIBRARIES = ("numpy", "xdsl", "onnx", "onnx-ir", "onnxscript", "gguf", "safetensors")
 SOURCES = ("compiler", "isa")
 
 
@@ -77,6 +77,18 @@ def key_of(path: Path, chip: Chip, reading: Reading, passes: str | None) -> str 
             digest.update(hashlib.sha256(part).digest())
         return digest.hexdigest()
     except (OSError, ToolchainError):
+        return None
+
+
+def key_of_files(files: Iterable[Path], facts: str) -> str | None:
+    """The name of a program that follows from these files and facts alone; None where one cannot be read."""
+    try:
+        digest = hashlib.sha256(f"{own_digest()}\0{facts}\0".encode())
+        for file in files:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+    except OSError:
         return None
 
 

@@ -52,7 +52,7 @@ def generate(
     MODEL is a GGUF file, or a folder with Hugging Face's config.json, model.safetensors (or its parts) and tokenizer.json.
 
     The decode program and the prefill program, which takes a bucket of the prompt at once, are compiled the first time and kept
-    in the user's cache folder.
+    in the user's cache folder (LOCKSTEP_CACHE names another, or is off).
 
     \b
     lockstep generate model.gguf --prompt "The capital of France is"

@@ -80,6 +80,38 @@ def test_text_and_cycles(folder: Path) -> None:
     assert f"{values['token_cycles']:,} cycles" in again.output
 
 
+def test_programs_are_kept_once_and_a_damaged_one_is_made_again(folder: Path, tmp_path: Path) -> None:
+    words = [
+        "generate",
+        str(folder / "tiny.gguf"),
+        "--context",
+        "48",
+        "--bucket",
+        "8",
+        "--prompt",
+        "abc",
+        "--max-tokens",
+        "2",
+        "--json",
+    ]
+
+    def tokens(**environment: str) -> list[int]:
+        done = CliRunner().invoke(lockstep, words, env={"LOCKSTEP_CACHE": str(tmp_path), **environment})
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)["tokens"]
+
+    first = tokens(LOCKSTEP_CACHE="off")
+    assert not list(tmp_path.iterdir())
+    assert tokens() == first
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(kept) == 2, "decode and prefill"
+    one = min(kept)
+    one.write_bytes(one.read_bytes()[:1000])
+    assert tokens() == first
+    assert set(tmp_path.iterdir()) == set(kept)
+    assert len(one.read_bytes()) > 1000
+
+
 def test_prefill_says_what_decode_says(folder: Path) -> None:
     words = ("tiny.gguf", "--prompt", "twelve bytes", "--max-tokens", "3", "--json", "--precision", "f16")
     by_bucket = json.loads(generate(folder, *words).stdout)
