@@ -32,9 +32,11 @@ class Slice:
         self.blocked: list[tuple[int, int]] = []
         """Words that nothing is placed in, (first, after the last) in order: rows of a device that are bad or spared."""
 
-    def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
-        """Lowest free base, or None. Without `share` the words of buffers that are already dead stay taken; what `stays` from
-        run to run keeps out of the reach of other programs."""
+    def find(
+        self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False, bit: int | None = None
+    ) -> int | None:
+        """Lowest free base (with this low bit), or None. Without `share` the words of buffers that are already dead stay taken;
+        what `stays` from run to run keeps out of the reach of other programs."""
         low = self.touched if stays else 0
         if not share:
             base, taken = max(self.used, low), self.blocked
@@ -43,10 +45,11 @@ class Slice:
                 (a.base, a.base + a.words) for a in self.allocations if a.first_trip <= last_trip and first_trip <= a.last_trip
             )
             base, taken = low, sorted([*alive, *self.blocked]) if self.blocked else alive
+        base = _with_bit(base, bit)
         for first, end in taken:
             if base + words <= first:
                 break
-            base = max(base, end)
+            base = _with_bit(max(base, end), bit)
         return base if base + words <= self.words else None
 
     def clear(self, base: int, words: int, bank: int, banks: int) -> int | None:
@@ -68,6 +71,10 @@ class Slice:
         self.used = max((a.base + a.words for a in self.allocations), default=0)
 
 
+def _with_bit(base: int, bit: int | None) -> int:
+    return base if bit is None else base + (base + bit) % 2
+
+
 class BankedSlice(Slice):
     """An RRAM slice whose blocks each lie in one bank: the words of a block are `banks` apart."""
 
@@ -76,7 +83,9 @@ class BankedSlice(Slice):
         self.rram = rram
         self.filled = [0] * rram.banks
 
-    def find(self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False) -> int | None:
+    def find(
+        self, words: int, first_trip: int, last_trip: int, share: bool, stays: bool = False, bit: int | None = None
+    ) -> int | None:
         bank = min(range(self.rram.banks), key=lambda bank: (self.filled[bank], bank))
         row = self.filled[bank]
         return bank + row * self.rram.banks if row + words <= self.rram.bank_words else None

@@ -97,7 +97,7 @@ class _Part:
     count: int
 
 
-def _parts(buffer: Buffer, row: int, row_step: int, count: int) -> list[_Part]:
+def row_parts(buffer: Buffer, row: int, row_step: int, count: int) -> list[_Part]:
     """A row walk cut at the borders of segments, and within them by stripes."""
     parts: list[_Part] = []
     done = 0
@@ -135,7 +135,7 @@ class _Placer:
                value: int, offset: int, byte: int, mnemonic: str, mask: int = 0) -> None:  # fmt: skip
         """One operation for each slice that the row walk touches, all on byte stream `offset` of the value."""
         buffer = self.buffers[name]
-        for part in _parts(buffer, row, row_step, count):
+        for part in row_parts(buffer, row, row_step, count):
             place = self.places[name][part.segment, part.stripe, tile, byte]
             unit = self.chip.units[place.unit]
             port = "rd" if mnemonic == "read" else "wr"

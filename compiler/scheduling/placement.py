@@ -20,6 +20,7 @@ from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.eviction import cheapest_eviction
 from compiler.scheduling.memory_slices import BankedSlice, Slice
 from compiler.scheduling.operations import Operations
+from compiler.scheduling.phases import phases
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.placement_orders import interference_of, lives_of, orders_of
 from compiler.scheduling.rivals import loaded, rivals, written_together
@@ -27,7 +28,7 @@ from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
 from compiler.scheduling.trip import Buffer, Flow, Group, Read, location_of, touched
-from isa.chip import Chip, Side
+from isa.chip import Chip, Side, Unit
 from isa.errors import Location, ModelFault
 
 SCHEMES = {
@@ -180,6 +181,7 @@ class _Placement:
         from, for known weights may take most slices."""
         self.for_constants = _slices_of_constants(flow, chip)
         self.places: Places = {name: {} for name in flow.buffers}
+        self.phases = phases(flow, chip)
         self.demand = StreamDemand(flow, chip)
         self.operations = Operations(flow)
         self.traffic = Traffic(flow, chip, self.operations)
@@ -373,15 +375,27 @@ class _Placement:
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
                     if unit.name in forbidden:
                         continue
-                    base = self.slices[unit.name].find(words, *life, share, stays)
-                    if base is None and not share:
-                        base = self.slices[unit.name].find(words, *apart, True, stays)
+                    base = self.base(group, unit, words, life, apart, share, stays)
                     if base is not None:
                         free.append(_Choice(self.cost(group, buffer, unit.name, number, contended), number, unit.name, base))
                 if len(free) >= width:
                     self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
                     return True
         return False
+
+    def base(
+        self, group: Group, unit: Unit, words: int, life: tuple[int, int], apart: tuple[int, int], share: bool, stays: bool
+    ) -> int | None:
+        """First word for a group in a slice, with the low bit that suits its bursts (`phases`) where there is room for it."""
+        words_of = self.slices[unit.name]
+        wanted = (self.phases[group] + unit.position) % 2 if group in self.phases else None
+        for bit in (wanted, None) if wanted is not None else (None,):
+            base = words_of.find(words, *life, share, stays, bit)
+            if base is None and not share:
+                base = words_of.find(words, *apart, True, stays, bit)
+            if base is not None:
+                return base
+        return None
 
     def together(self, group: Group, buffer: Buffer) -> set[Group]:
         """Groups with which this one would rather share no slice."""
