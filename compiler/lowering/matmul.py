@@ -297,6 +297,7 @@ class MatmulJobs:
                     chain.anchor(part)
                     sums.append(part)
                 self.leave(trip, chain, chain.operation("iadd", sums, "i32"), chunk, tile)
+                self.lowering.write_copies(trip)
                 entry += chunk.count
 
     def load_and_swap(self, planes: Sequence[int], tile: int, first: int, count: int, weight: Stationary) -> None:
@@ -319,13 +320,56 @@ class MatmulJobs:
             for plane in planes:
                 swap = self.lowering.trip()
                 swap.nodes.append(Swap(plane, self.spread.mode))
+            last = first + count == self.inner
+            if last and self.end_together([work[plane] for plane in planes], weight):
+                entry = 0
+                for chunks in zip(*(work[plane] for plane in planes), strict=True):
+                    self.finish_together(planes, chunks, tile, first, count, entry)
+                    entry += chunks[0].count
+                yield
+                continue
             for plane in planes:
                 entry = 0
                 for chunk in work[plane]:
-                    lane, last = 0 if weight.transposed else weight.lane, first + count == self.inner
+                    lane = 0 if weight.transposed else weight.lane
                     self.feed(plane, chunk, tile, first, count, entry, lane, fresh=first == 0, last=last)
                     entry += chunk.count
             yield
+
+    def end_together(self, queues: Sequence[list[Chunk]], weight: Stationary) -> bool:
+        """Whether planes of a side end their sums in one trip: plain results, whose epilogue reads constants."""
+        moved = weight.lane or not self.plain or self.fold is not None
+        if moved or self.body is None or self.body.spread or len(queues) < 2 or len({len(queue) for queue in queues}) > 1:
+            return False
+        return all(self.share_constants(chunks) for chunks in zip(*queues, strict=True))
+
+    def share_constants(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether bursts of several planes, equally long, read the same row of some views all the time, and no segment of the
+        others twice."""
+        buffers, shared = self.lowering.flow.buffers, False
+        for i, view in enumerate(chunks[0].views):
+            walks = {(chunk.run.starts[i], chunk.run.steps[i]) for chunk in chunks}
+            if len(walks) == 1 and chunks[0].run.steps[i] == 0:
+                shared = True
+            elif len({buffers[view.buffer].segment_of(chunk.run.starts[i]) for chunk in chunks}) < len(chunks):
+                return False
+        return shared and len({chunk.count for chunk in chunks}) == 1
+
+    def finish_together(
+        self, planes: tuple[int, ...], chunks: Sequence[Chunk], tile: int, first: int, count: int, entry: int
+    ) -> None:
+        """The last feeds of some planes of a side, and what follows their sums, in one trip: what is the same for all rows is
+        read once."""
+        trip = self.lowering.trip()
+        chain = Chain(trip, self.lowering.chip, chunks[0].count)
+        results = [
+            self.add_feed(trip, plane, chunk, tile, first, count, entry, fresh=first == 0, last=True)
+            for plane, chunk in zip(planes, chunks, strict=True)
+        ]
+        for result, chunk in zip(results, chunks, strict=True):
+            chain.anchor(result)
+            self.leave(trip, chain, result, chunk, tile)
+        self.lowering.write_copies(trip)
 
     def run_summed(self, a: View, others: list[View], weights: Sequence[tuple[tuple[int, ...], Stationary]]) -> None:
         """The sum of all rows that the batch entries give, in one accumulator entry for each tile column. `others` are the
@@ -428,6 +472,7 @@ class MatmulJobs:
         side = self.lowering.chip.planes[plane].side or "w"
         turn = [p.side for p in self.lowering.chip.planes[:plane]].count(side)
         self.leave(trip, chain, result, chunk, tile, side, turn)
+        self.lowering.write_copies(trip)
 
     def leave(self, trip: Trip, chain: Chain, result: int, chunk: Chunk, tile: int, side: Side = "w", turn: int = 0) -> None:
         """The result, which is at its lanes, to memory, through the epilogue if there is one. `chain` has it."""
@@ -440,7 +485,6 @@ class MatmulJobs:
             )
         else:
             self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side, turn)
-        self.lowering.write_copies(trip)
 
 
 def shifted(trip: Trip, unit: str, value: int, by: int) -> int:

@@ -14,6 +14,7 @@ from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place
 from compiler.quantisation.estimate import estimate
+from compiler.quantisation.exponentials import LARGEST, in_steps, maximum_of
 from compiler.quantisation.insert import insert_scales
 from compiler.quantisation.normalised import norms, with_integer_sums
 from compiler.quantisation.points import points
@@ -40,7 +41,8 @@ def calibrate(
         if isinstance(product, graph.MatmulOp):
             divide_after(product)
     multiplied, normalised = points(module), norms(module)
-    ranges = {value: Range() for value in (*multiplied, *(norm.x for norm in normalised))}
+    maxima = {value: found for value in multiplied if (found := maximum_of(value)) is not None}
+    ranges = {value: Range() for value in (*multiplied, *maxima.values(), *(norm.x for norm in normalised))}
 
     def observe(value: SSAValue, array: Array) -> None:
         if value in ranges:
@@ -51,8 +53,12 @@ def calibrate(
 
     for sample in samples:
         estimate(module, sample, weights, chip, observe)
-    steps = {value: found.scale(method) for value, found in ranges.items()}
+    steps = {value: ranges[value].scale(method) for value in multiplied}
+    for shares, most in maxima.items():
+        if ranges[most].largest <= LARGEST:
+            del steps[shares]
+            steps[in_steps(shares)] = np.float32(1)
     rounded = [(norm, ranges[norm.x].scale("minmax")) for norm in normalised]
-    insert_scales(module, {value: steps[value] for value in multiplied}, weights)
+    insert_scales(module, steps, weights)
     for norm, step in rounded:
         with_integer_sums(norm, step)

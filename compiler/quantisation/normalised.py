@@ -1,8 +1,9 @@
 """Norms in int8: what they sum over the last axis becomes integers, whose sums are exact in any order.
 
 They take mean and mean square from their input rounded to int8, by a scale of its own, the largest magnitude seen: rounding
-errors of many elements cancel in them, clipped ones would not. What is normalised is not rounded. A row that varies less than a
-step counts as one that varies as rounding errors do: step² / 12.
+errors of many elements cancel in them, clipped ones would not. What is normalised is rounded to f16 only, as is what normalises
+it, for memory has to keep both: f16's step is less than a fifteenth of that of int8. A row that varies less than a step counts
+as one that varies as rounding errors do: step² / 12.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from compiler.transforms.emitter import Emitter, replace
 
 Norm = graph.LayerNormOp | graph.RmsNormOp
 
+F16_STEPS = (1e-4, 100.0)
+"""Steps at which f16 holds a norm's input, should it be five times larger than any seen, and the factors of all its rows."""
+
 
 def norms(module: ModuleOp) -> list[Norm]:
     """The norms of f32 tensors, in program order."""
@@ -26,7 +30,7 @@ def norms(module: ModuleOp) -> list[Norm]:
 
 def with_integer_sums(norm: Norm, step: np.float32) -> None:
     """A norm over n columns with q = quantize(x, step), m = sum(q) · (step / n), s = sum(q²) · (step² / n), less m² for a layer
-    norm, r = rsqrt(max(s + eps, step² / 12)): (x · r) · gain, or ((x · r - m · r) · gain) + bias."""
+    norm, r = rsqrt(max(s + eps, step² / 12)): (x · r) · gain, or ((x · r - m · r) · gain) + bias, x, r and m · r being f16."""
     emit, columns, wide = Emitter.before(norm), norm.tensor.shape[-1], np.float64(step)
     q = emit.add(graph.QuantizeOp(norm.x, emit.f32(step)))
     whole = emit.cast(q, "i32")
@@ -39,9 +43,13 @@ def with_integer_sums(norm: Norm, step: np.float32) -> None:
     spread = emit.binary("add", spread, emit.f32(norm.eps.value.data))
     spread = emit.binary("max", spread, emit.f32(max(wide * wide / 12, np.finfo(np.float32).tiny)))
     root = emit.unary("rsqrt", spread)
-    value = emit.binary("mul", norm.x, root)
+
+    def kept(value: SSAValue) -> SSAValue:
+        return emit.cast(emit.cast(value, "f16"), "f32") if F16_STEPS[0] <= step <= F16_STEPS[1] else value
+
+    value = emit.binary("mul", kept(norm.x), kept(root))
     if below is not None:
-        value = emit.binary("add", value, emit.binary("mul", below, root))
+        value = emit.binary("add", value, kept(emit.binary("mul", below, root)))
     value = emit.binary("mul", value, emit.cast(norm.gain, "f32"))
     if isinstance(norm, graph.LayerNormOp):
         value = emit.binary("add", value, emit.cast(norm.bias, "f32"))

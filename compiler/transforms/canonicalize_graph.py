@@ -48,7 +48,9 @@ def _cast(op: graph.CastOp, emit: Emitter) -> SSAValue | None:
     inner = op.x.owner
     if isinstance(inner, graph.BinaryOp):
         return _clip(op, inner, emit)
-    if BYTES[to] < BYTES[tensor_of(op.x).type] and isinstance(inner, (graph.ReshapeOp, graph.TransposeOp, graph.BroadcastOp)):
+    narrower = BYTES[to] < BYTES[tensor_of(op.x).type]
+    splat = isinstance(inner, graph.ReshapeOp) and op.tensor.shape[-1:] == (1,) != tensor_of(inner.x).shape[-1:]
+    if splat or (narrower and isinstance(inner, (graph.ReshapeOp, graph.TransposeOp, graph.BroadcastOp))):
         return _moved_after(op, op.x, emit)
     if not isinstance(inner, graph.CastOp):
         return None

@@ -63,11 +63,18 @@ def _divide(op: graph.BinaryOp, emit: Emitter) -> SSAValue:
 
 
 def _quantize(op: graph.QuantizeOp, emit: Emitter) -> SSAValue:
-    return emit.cast(emit.binary("mul", emit.cast(op.x, "f32"), emit.unary("recip", op.scale)), "i8")
+    value = emit.cast(op.x, "f32")
+    return emit.cast(value if _is_one(op.scale) else emit.binary("mul", value, emit.unary("recip", op.scale)), "i8")
 
 
 def _dequantize(op: graph.DequantizeOp | graph.RequantizeOp, emit: Emitter) -> SSAValue:
-    return emit.cast(emit.binary("mul", emit.cast(op.x, "f32"), op.scale), op.tensor.type)
+    value = emit.cast(op.x, "f32")
+    return emit.cast(value if _is_one(op.scale) else emit.binary("mul", value, op.scale), op.tensor.type)
+
+
+def _is_one(scale: SSAValue) -> bool:
+    constant = scale.owner
+    return isinstance(constant, graph.ConstantOp) and constant.array.size == 1 and constant.array.item() == 1
 
 
 def _mean(op: graph.ReduceOp, emit: Emitter) -> SSAValue:

@@ -109,6 +109,23 @@ def test_shares_and_norms_in_int8_are_near_the_float_model(chip: str, tmp_path: 
     assert np.abs(result.outputs["root"] - root)[wide].max() < 0.05
 
 
+@pytest.mark.parametrize(("spread", "narrow"), [(0.3, True), (3.0, False)])
+def test_maxima_of_scores_take_two_bytes_where_f16_says_them_well(spread: float, narrow: bool, tmp_path: Path) -> None:
+    path = tmp_path / "p.lks"
+    path.write_text("""
+        input x: f32[40, 32]
+        output shares = softmax(x @ transpose(x, [1, 0])) @ x
+    """)
+    x = (np.random.default_rng(1).standard_normal((40, 32)) * spread).astype(np.float32)
+    compiled = compile_source(path, LPU, Reading("int8", {}, {"x": x[None]}, "minmax"))
+    kinds = [tensor_of(op.result).type for op in main_block(compiled.declared).ops if isinstance(op, graph.CastOp)]
+    assert ("f16" in kinds) == narrow
+    (result,) = run_and_compare(compiled, [{"x": x}], ["fast"])
+    scores = (x @ x.T).astype(np.float64)
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert np.abs(result.outputs["shares"] - e / e.sum(axis=1, keepdims=True) @ x).max() < 0.03 * np.abs(x).max()
+
+
 def test_gelu_between_integer_products_takes_their_scales(tmp_path: Path) -> None:
     path = tmp_path / "p.lks"
     path.write_text("""
