@@ -60,8 +60,8 @@ def generate(
     lockstep generate smollm2-folder --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
     """
     from compiler.cli.llm.generator import Generator
-    from compiler.cli.llm.model import read_model
     from compiler.cli.llm.programs import Wanted, programs
+    from compiler.cli.llm.read_model import read_model
     from compiler.cli.llm.sampling import Sampling
     from compiler.cli.llm.tokenizer import TokenizerOf
     from compiler.cli.progress import following

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from compiler.cli.llm.model import read_model
+from compiler.cli.llm.read_model import read_model
 from compiler.cli.llm.sampling import Sampling
 from compiler.cli.llm.tokenizer import TokenizerOf
 from compiler.cli.main import lockstep

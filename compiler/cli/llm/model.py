@@ -1,6 +1,6 @@
 """A Llama-type model: the numbers that `decoder.lks` needs, where its weights are, and how it turns text into tokens.
 
-It is a GGUF file (`gguf_model`), or a folder with Hugging Face's files (`hugging_face_model`).
+`read_model.py` makes one of a file or a folder.
 """
 
 from __future__ import annotations
@@ -53,22 +53,6 @@ class Model:
     context: int
     """Positions that the model was trained for; 0 where it does not say."""
     words: Words
-
-
-def read_model(path: Path) -> Model:
-    """The model of a GGUF file, a folder, or a safetensors file in such a folder. Raises DataFault for anything else."""
-    from compiler.cli.llm.gguf_model import read_gguf_model
-    from compiler.cli.llm.hugging_face_model import read_folder
-    from compiler.frontend.safetensors_file import INDEX
-
-    if not path.exists():
-        raise DataFault(
-            f"'{path}' does not exist; a model is a .gguf file or a folder with config.json and model.safetensors",
-            hint="samples/smollm2/README.md says where to get one",
-        )
-    if path.is_dir():
-        return read_folder(path)
-    return read_folder(path.parent, path) if path.name.endswith((".safetensors", INDEX)) else read_gguf_model(path)
 
 
 def require_architecture(kind: Any, name: str) -> None:

@@ -1,5 +1,8 @@
 """One function an ONNX operator, in files by kind. Importing this package fills the table `TRANSLATORS`."""
 
+# ruff: noqa: F401 (modules are imported for what they register)
+# pyright: reportUnusedImport=false
+
 from compiler.frontend.onnx.registry import TRANSLATORS
 from compiler.frontend.onnx.translators import (
     attention,
@@ -28,31 +31,4 @@ from compiler.frontend.onnx.translators import (
     spectral,
 )
 
-MODULES = (
-    attention,
-    axis_order,
-    convolution,
-    convolution_by_products,
-    einsum,
-    functions,
-    indexing,
-    inference,
-    logic,
-    losses,
-    math,
-    movement,
-    normalisation,
-    padding,
-    pooling,
-    powers,
-    products,
-    quantisation,
-    recurrent,
-    reductions,
-    resize,
-    scatter,
-    slicing,
-    spectral,
-)
-
-__all__ = ["MODULES", "TRANSLATORS"]
+__all__ = ["TRANSLATORS"]
