@@ -262,7 +262,10 @@ def apply(mnemonic: str, operands: Sequence[Array]) -> Array:
 # Folds ----------------------------------------------------------------------------------------------------------
 
 RUNNING: dict[str, str] = {"fsum": "fadd", "fmaxt": "fmax", "fmint": "fmin", "isum": "iadd", "imaxt": "imax", "imint": "imin"}
-"""Running rows and the elementwise row that folds the next element in."""
+"""Running rows of one operand and the elementwise row that folds the next element in."""
+
+RUNNING_PRODUCTS: dict[str, tuple[str, str]] = {"fdot": ("fmul", "fsum"), "idot": ("imul", "isum")}
+"""Running rows of two operands: the elementwise row that joins them, and the running row that folds what comes of it."""
 
 
 def running(mnemonic: str, x: Array, group: int) -> Array:
@@ -280,6 +283,12 @@ def running(mnemonic: str, x: Array, group: int) -> Array:
     for i in range(1, group):
         total = fold(total, grouped[:, i])
     return total
+
+
+def running_product(mnemonic: str, a: Array, b: Array, group: int) -> Array:
+    """As `running`, of two operands [n, lanes] (or [1, 1], the same for all) that are multiplied first."""
+    product, fold = RUNNING_PRODUCTS[mnemonic]
+    return running(fold, apply(product, [a, b]), group)
 
 
 def lane_tree(op: Literal["add", "max", "min"], x: Array) -> Array:

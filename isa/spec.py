@@ -222,6 +222,9 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
     _vector(0x73, "isum", 1, "alu", "running saturating sum along time, one result every group elements", GROUP),
     _vector(0x74, "imaxt", 1, "alu", "running maximum along time, one result every group elements", GROUP),
     _vector(0x75, "imint", 1, "alu", "running minimum along time, one result every group elements", GROUP),
+    _vector(0x76, "fdot", 2, "alu", "running sum of products a · b along time, one result every group elements", GROUP),
+    _vector(0x77, "idot", 2, "alu", "running saturating sum of saturating products a · b along time, one result every group "
+            "elements", GROUP),
 )  # fmt: skip
 
 TIMING_KEYS: tuple[str, ...] = (

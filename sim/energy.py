@@ -16,6 +16,7 @@ from isa.bursts import Bursts, collect_bursts
 from isa.checks_ranges import mode_name
 from isa.chip import Chip
 from isa.energy import Range
+from isa.numerics import RUNNING_PRODUCTS
 from isa.program import Operation, Program
 from isa.timing import program_cycles, stream_reads
 from sim.semantics import lane_mask
@@ -26,6 +27,8 @@ WORK = (
     "hop_byte_pj",
 )  # fmt: skip
 """Kinds of work: the figures of `isa.energy.Energy` that are energies."""
+_PRODUCT_AND_SUM = ("fmadd", *RUNNING_PRODUCTS)
+"""VXM operations that count twice."""
 _COLUMN = {name: column for column, name in enumerate(WORK)}
 UNIT_KINDS = ("sram", "rram", "mxm", "vxm", "sxm", "streams", "static")
 _KIND_OF_WORK = ("sram", "sram", "rram", "mxm", "mxm", "vxm", "sxm", "streams")
@@ -94,7 +97,7 @@ def _work(op: Operation, chip: Chip) -> list[tuple[str, int]]:
     if op.mnemonic == "feed":
         return [("mac_i8_pj" if mode_name(op) == "i8" else "mac_f16_pj", op.rep * op.get("depth") * lanes)]
     if kind == "vxm":
-        return [("alu_lane_pj", op.rep * lanes * (2 if op.mnemonic == "fmadd" else 1))]
+        return [("alu_lane_pj", op.rep * lanes * (2 if op.mnemonic in _PRODUCT_AND_SUM else 1))]
     if kind == "sxm":
         return [("sxm_lane_pj", sum(burst.count for burst in stream_reads(op, chip)) * lanes)]
     return []

@@ -218,10 +218,14 @@ def _elementwise(op: Operation, *operands: Vectors) -> Vectors:
 
 
 @semantics(*(row.mnemonic for row in _VECTOR if any(f.name == "group" for f in row.fields)))
-def _along_time(op: Operation, a: Vectors) -> Vectors:
+def _along_time(op: Operation, *operands: Vectors) -> Vectors:
     """[n, lanes] to [n / group, lanes]: each group folded in time order."""
     assert op.result is not None
-    folded = numerics.running(op.mnemonic, _in_domain(op, [a])[0], op.get("group"))
+    first, *others = _in_domain(op, operands)
+    if others:
+        folded = numerics.running_product(op.mnemonic, first, others[0], op.get("group"))
+    else:
+        folded = numerics.running(op.mnemonic, first, op.get("group"))
     return numerics.from_domain(folded, op.result.type)
 
 

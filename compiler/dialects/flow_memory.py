@@ -138,7 +138,8 @@ class ReadOp(IRDLOperation):
     `%x = flow.read @x tile 0 row 0 step 1 count 8 : !flow.stream<f32, 8, 1, 4>`,
     `%b = flow.read @x tile 0 row 0 step 1 count 8 byte 3 : !flow.stream<i8, 8, 1, 1>`; or of an i8 buffer several rows
     abreast, stream s from the row s · apart further:
-    `%k = flow.read @k tile 0 row 0 step 16 count 2 abreast 16 apart 1 : !flow.stream<i8, 2, 1, 16>`."""
+    `%k = flow.read @k tile 0 row 0 step 16 count 2 abreast 16 apart 1 : !flow.stream<i8, 2, 1, 16>`; or in runs of some rows
+    that begin so many rows apart: `%x = flow.read @x tile 0 row 5 step 1 count 9 run 3 apart 14 : !flow.stream<i8, 9, 1, 1>`."""
 
     name = "flow.read"
     buffer = prop_def(FlatSymbolRefAttrConstr)
@@ -149,15 +150,17 @@ class ReadOp(IRDLOperation):
     byte = opt_prop_def(IntegerAttr[I64])
     abreast = opt_prop_def(IntegerAttr[I64])
     apart = opt_prop_def(IntegerAttr[I64])
+    run = opt_prop_def(IntegerAttr[I64])
+    run_step = opt_prop_def(IntegerAttr[I64])
     result = result_def(StreamType)
     assembly_format = (
         "$buffer `tile` $tile `row` $row `step` $step `count` $count (`byte` $byte^)? (`abreast` $abreast^ `apart` $apart)? "
-        "attr-dict `:` type($result)"
+        "(`run` $run^ `apart` $run_step)? attr-dict `:` type($result)"
     )
 
     def verify_(self) -> None:
         at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
-        at_least(self.name, 1, count=self.count, abreast=self.abreast, apart=self.apart)
+        at_least(self.name, 1, count=self.count, abreast=self.abreast, apart=self.apart, run=self.run)
 
 
 @irdl_op_definition

@@ -118,7 +118,7 @@ def _read_compute(p: dict[str, Any], inputs: list[int], result: int) -> Compute:
 _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
     "flow.read": lambda p, i, r: Read(
         _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "step"), _int(p, "count"), r, _byte(p),
-        *_rows_abreast(p),
+        *_rows_abreast(p), *((_int(p, "run"), _int(p, "run_step")) if "run" in p else ()),
     ),
     "flow.read_block": lambda p, i, r: ReadBlock(
         _name(p), _int(p, "tile"), _int(p, "row"), _int(p, "count"), _int(p, "rows_per_cycle"), r,

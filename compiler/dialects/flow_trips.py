@@ -142,6 +142,8 @@ def _verify_access(
         first = node.row.value.data
         count = node.count.value.data if not isinstance(node, ReadBlockOp) else _rows_of_block(node, buffers)
         last = first + (count - 1) * step
+        if isinstance(node, ReadOp) and node.run and node.run_step:
+            first, last = _ends_of_runs(first, step, count, node.run.value.data, node.run_step.value.data)
     rows = apart = 1
     if isinstance(node, (ReadOp, WriteOp)) and node.abreast and node.apart:
         rows, apart = node.abreast.value.data, node.apart.value.data
@@ -160,6 +162,13 @@ def _verify_access(
         elif (element, streams) != expected:
             found = f"{streams} streams of {element}"
             raise VerifyException(f"{node.name}: {found} and @{name}, where {expected[1]} of {expected[0]} are needed")
+
+
+def _ends_of_runs(row: int, step: int, count: int, run: int, run_step: int) -> tuple[int, int]:
+    """The first and the last row of all that a walk in runs comes to."""
+    begins = [row + i * run_step for i in range(-(-count // run))]
+    ends = [begin + (min(run, count - i * run) - 1) * step for i, begin in enumerate(begins)]
+    return min(begins + ends), max(begins + ends)
 
 
 def _rows_of_block(node: ReadBlockOp, buffers: dict[str, BufferOp]) -> int:

@@ -155,6 +155,8 @@ def _write_read(n: Read, a: _Shared) -> _Written:
     }
     if n.byte != ALL_BYTES:
         properties["byte"] = a.number(n.byte)
+    if n.run:
+        properties |= {"run": a.number(n.run), "run_step": a.number(n.run_step)}
     return ir.ReadOp, (), properties | _rows_abreast(n, a)
 
 

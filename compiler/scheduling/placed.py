@@ -132,8 +132,9 @@ class _Placer:
         self.placed.steps.append(step)
 
     def memory(self, name: str, tile: int, row: int, row_step: int, count: int, every: int,
-               value: int, offset: int, byte: int, mnemonic: str, mask: int = 0) -> None:  # fmt: skip
-        """One operation for each slice that the row walk touches, all on byte stream `offset` of the value."""
+               value: int, offset: int, byte: int, mnemonic: str, mask: int = 0, first: int = 0) -> None:  # fmt: skip
+        """One operation for each slice that the row walk touches, all on byte stream `offset` of the value, from element `first`
+        on."""
         buffer = self.buffers[name]
         for part in row_parts(buffer, row, row_step, count):
             place = self.places[name][part.segment, part.stripe, tile, byte]
@@ -148,7 +149,7 @@ class _Placer:
             sources, result = ((), end) if mnemonic == "read" else ((end,), None)
             self.add(
                 Step(mnemonic, (f"{place.unit}.{port}",), sources, result, fields,
-                     part.count, every * part.period if part.count > 1 else 1, 0, unit.position, part.first),
+                     part.count, every * part.period if part.count > 1 else 1, 0, unit.position, first + part.first),
                 unit.kind,
             )  # fmt: skip
 
@@ -164,8 +165,9 @@ class _Placer:
         if isinstance(node, Read):
             every = self.trip.values[node.result].every
             for offset, byte, row in self.byte_columns(node):
-                self.memory(node.buffer, node.tile, row, node.row_step, node.count, every,
-                            node.result, offset, byte, "read")  # fmt: skip
+                for first, begin, rows in node.runs():
+                    self.memory(node.buffer, node.tile, row + begin - node.row, node.row_step, rows, every,
+                                node.result, offset, byte, "read", first=first)  # fmt: skip
         elif isinstance(node, Write):
             mask = superlane_mask(node.window, chip.superlane) if node.window else 0
             for offset, byte, row in self.byte_columns(node):

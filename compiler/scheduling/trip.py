@@ -100,7 +100,8 @@ class Value:
 class Read:
     """Rows row, row + row_step, … of a tile, as a stream group of the buffer's type, or one byte column of them.
 
-    A value may take its byte streams from several rows of i8: stream s from the row s · `apart` further.
+    A value may take its byte streams from several rows of i8: stream s from the row s · `apart` further. With `run` the walk
+    begins again after so many rows, `run_step` rows behind where it last began: places under a window of an image.
     """
 
     buffer: str
@@ -112,6 +113,15 @@ class Read:
     byte: int = ALL_BYTES
     abreast: int = 1
     apart: int = 1
+    run: int = 0
+    run_step: int = 0
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """(element, row, rows) of each run."""
+        run = self.run or self.count
+        return [
+            (first, self.row + first // run * self.run_step, min(run, self.count - first)) for first in range(0, self.count, run)
+        ]
 
 
 @dataclass(slots=True)
@@ -240,8 +250,11 @@ def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
             own = node.rows_per_cycle - node.rows_beside(buffers)
             rows = node.count // node.rows_per_cycle * own + min(node.count % node.rows_per_cycle, own)
             return [*touched(replace(node, count=rows, beside=""), buffers), (node.beside, 0, 0)]
-        last = node.row + (node.count - 1) * (1 if isinstance(node, ReadBlock) else node.row_step)
-        low, high = sorted((node.row, last))
+        if isinstance(node, Read) and node.run:
+            ends = [row + i * node.row_step for _, row, rows in node.runs() for i in (0, rows - 1)]
+        else:
+            ends = [node.row, node.row + (node.count - 1) * (1 if isinstance(node, ReadBlock) else node.row_step)]
+        low, high = min(ends), max(ends)
         high += 0 if isinstance(node, ReadBlock) else (node.abreast - 1) * node.apart
         first, end = buffer.segment_of(low), buffer.segment_of(high)
         return [(node.buffer, segment, node.tile) for segment in range(first, end + 1)]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isa import numerics
-from isa.numerics import accumulate, apply, from_domain, lane_blocks, lane_tree, running, to_domain
+from isa.numerics import accumulate, apply, from_domain, lane_blocks, lane_tree, running, running_product, to_domain
 from isa.spec import INSTRUCTIONS
 
 MAX, MIN = 2**31 - 1, -(2**31)
@@ -42,7 +42,7 @@ def clamp(v: int, low: int = MIN, high: int = MAX) -> int:
 
 def test_every_row_of_the_vector_unit_is_defined() -> None:
     folding = {r.mnemonic for r in VECTOR if any(f.name == "group" for f in r.fields)}
-    assert set(numerics.RUNNING) == folding
+    assert {*numerics.RUNNING, *numerics.RUNNING_PRODUCTS} == folding
     assert set(numerics.ELEMENTWISE) == {r.mnemonic for r in VECTOR} - folding
 
 
@@ -276,6 +276,16 @@ def test_running_extremes_and_zero() -> None:
     assert bits(running("fsum", x[:1], 1)) == bits(f32(-0.0))
     assert running("imaxt", i32(1, 5, -3, MIN).reshape(4, 1), 2).tolist() == [[5], [-3]]
     assert running("imint", i32(1, 5, -3, MIN).reshape(4, 1), 2).tolist() == [[1], [MIN]]
+
+
+def test_running_sums_of_products_are_products_and_running_sums() -> None:
+    rng = np.random.default_rng(2)
+    a, b = (rng.standard_normal((2, 24, 5)) * 10.0 ** rng.integers(-4, 5, (2, 24, 5))).astype(np.float32)
+    assert bits(running_product("fdot", a, b, 8)) == bits(running("fsum", apply("fmul", [a, b]), 8))
+    assert bits(running_product("fdot", a, f32(3).reshape(1, 1), 8)) == bits(running("fsum", apply("fmul", [a, f32(3)]), 8))
+    assert running_product("idot", i32(2, -3, 4, 5).reshape(4, 1), i32(10, 1, -1, 2).reshape(4, 1), 2).tolist() == [[17], [6]]
+    big = i32(MAX, MAX, -5).reshape(3, 1)
+    assert running_product("idot", big, i32(2, 1, 1).reshape(3, 1), 3).tolist() == [[MAX - 5]], "both saturate"
 
 
 def test_running_refuses_a_group_that_does_not_divide() -> None:

@@ -27,7 +27,7 @@ FILLED = 24
 ELEMENTWISE = tuple(
     m for m, row in BY_MNEMONIC.items() if row.ports == ("vxm",) and not any(f.name == "group" for f in row.fields)
 )
-RUNNING = ("fsum", "fmaxt", "fmint", "isum", "imaxt", "imint")
+RUNNING = ("fsum", "fmaxt", "fmint", "isum", "imaxt", "imint", "fdot", "idot")
 
 
 @dataclass

@@ -25,7 +25,7 @@ def expected_work(program: Program, facts: Mapping[str, Any]) -> dict[str, float
     bits = 8 * chip.lanes
     reads = {kind: sum(n for unit, n in facts["reads"].items() if unit.startswith(kind)) for kind in ("sram", "rram")}
     busy = sum(n for slot, n in facts["slot_busy"].items() if slot.startswith("vxm."))
-    twice = sum(op.rep for op in program.operations if op.mnemonic == "fmadd")  # a product and a sum
+    twice = sum(op.rep for op in program.operations if op.mnemonic in ("fmadd", "fdot", "idot"))  # a product and a sum
     i8 = sum(count for key, count in facts["macs"].items() if key.endswith(".i8"))
     return {
         "sram_read_bit_pj": reads["sram"] * bits,

@@ -93,6 +93,14 @@ def test_running_operations_fold_groups_in_time() -> None:
     assert transform(op, [x]).tolist() == [[200], [4]]
 
 
+def test_running_sums_of_products_take_two_operands() -> None:
+    op = Operation(0, "vxm.0", "idot", (Stream("e", 0), Stream("e", 1)), Stream("e", 4, "i32"), {"group": 2}, rep=4)
+    x, w = np.array([[100], [-100], [-1], [5]], np.int8), np.array([[127], [127], [2], [3]], np.int8)
+    assert transform(op, [x, w]).tolist() == [[0], [13]]
+    by = Operation(0, "vxm.0", "fdot", (Stream("e", 0), Immediate(0x40200000)), Stream("e", 4, "f32"), {"group": 2}, rep=4)
+    assert transform(by, [x, np.full((1, 1), 2.5, np.float32)]).tolist() == [[0.0], [10.0]]
+
+
 def test_masks_choose_superlanes_and_repeated_addresses_keep_the_last() -> None:
     assert lane_mask(0xFFFF_FFFF, 8, 2) is None
     lanes = lane_mask(0b0101, 8, 2)
