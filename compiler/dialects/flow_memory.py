@@ -138,8 +138,8 @@ class ReadOp(IRDLOperation):
     `%x = flow.read @x tile 0 row 0 step 1 count 8 : !flow.stream<f32, 8, 1, 4>`,
     `%b = flow.read @x tile 0 row 0 step 1 count 8 byte 3 : !flow.stream<i8, 8, 1, 1>`; or of an i8 buffer several rows
     abreast, stream s from the row s · apart further:
-    `%k = flow.read @k tile 0 row 0 step 16 count 2 abreast 16 apart 1 : !flow.stream<i8, 2, 1, 16>`; or in runs of some rows
-    that begin so many rows apart: `%x = flow.read @x tile 0 row 5 step 1 count 9 run 3 apart 14 : !flow.stream<i8, 9, 1, 1>`."""
+    `%k = flow.read @k tile 0 row 0 step 16 count 2 abreast 16 apart 1 : !flow.stream<i8, 2, 1, 16>`; or in runs of rows
+    that begin some rows apart: `%x = flow.read @x tile 0 row 5 step 1 count 9 run 3 apart 14 : !flow.stream<i8, 9, 1, 1>`."""
 
     name = "flow.read"
     buffer = prop_def(FlatSymbolRefAttrConstr)

@@ -50,7 +50,7 @@ from compiler.dialects.graph_moves import (
     TransposeOp,
 )
 from compiler.dialects.graph_shapes import Tensor
-from compiler.dialects.graph_spatial import Conv2dOp, MaxPool2dOp
+from compiler.dialects.graph_spatial import Conv2dOp, DepthwiseOp, MaxPool2dOp
 from compiler.dialects.graph_stencil import PackOp, StencilOp
 from compiler.dialects.graph_values import ConstantOp, InputOp, OutputOp, ParamOp, StateOp, UpdateOp
 
@@ -59,7 +59,7 @@ Graph = Dialect(
     [
         InputOp, OutputOp, ParamOp, StateOp, UpdateOp, ConstantOp,
         UnaryOp, BinaryOp, WhereOp, CastOp, QuantizeOp, DequantizeOp, RequantizeOp,
-        ReduceOp, MatmulOp, Conv2dOp, MaxPool2dOp, PackOp, StencilOp, SoftmaxOp, LayerNormOp, RmsNormOp,
+        ReduceOp, MatmulOp, Conv2dOp, DepthwiseOp, MaxPool2dOp, PackOp, StencilOp, SoftmaxOp, LayerNormOp, RmsNormOp,
         ReshapeOp, TransposeOp, SliceOp, TakeOp, ConcatOp, PadOp, GatherOp, ScatterOp, InsertOp, BroadcastOp,
     ],
     [UnaryAttr, BinaryAttr, ReduceAttr, PrecisionAttr],
@@ -74,6 +74,7 @@ __all__ = [
     "ConcatOp",
     "ConstantOp",
     "Conv2dOp",
+    "DepthwiseOp",
     "DequantizeOp",
     "GatherOp",
     "Graph",

@@ -30,6 +30,16 @@ def conv2d(x: Tensor, w: Tensor, window: Window, groups: int) -> Tensor:
     return Tensor(kind, (*window.sizes("conv2d", *x.shape[:2]), columns))
 
 
+def depthwise(x: Tensor, w: Tensor, window: Window) -> Tensor:
+    """[H, W, C] * [kh, kw, C], both i8 → [H', W', C]; every window holds at least one place of the image. Raises ModelFault."""
+    if len(w.shape) != 3 or (x.type, w.type) != ("i8", "i8"):
+        raise ModelFault(f"depthwise: [H, W, C] and [kh, kw, C] of i8 are needed, the operands are {x} and {w}")
+    result = conv2d(x, Tensor("i8", (*w.shape[:2], 1, w.shape[2])), window, w.shape[2])
+    if not window.meets_image(*x.shape[:2]):
+        raise ModelFault(f"depthwise: there are windows over the padding of {x} only")
+    return result
+
+
 def maxpool2d(x: Tensor, window: Window) -> Tensor:
     """[H, W, C] → [H', W', C]; every window holds at least one element of the image. Raises ModelFault."""
     if len(x.shape) != 3:
@@ -103,6 +113,41 @@ class Conv2dOp(GraphOp):
         if len(tensor_of(self.w).shape) != 4:
             return conv2d(tensor_of(self.x), tensor_of(self.w), Window((1, 1)), 1)
         return conv2d(tensor_of(self.x), tensor_of(self.w), self.window, self.groups.value.data)
+
+
+@irdl_op_definition
+class DepthwiseOp(GraphOp):
+    """A convolution whose channels do not mix, for the vector unit: left by `pack-images` only. `%r = graph.depthwise %x, %w
+    strides [1, 1] pads [2, 2, 2, 2] dilations [1, 1] : (tensor<7x7x1152xi8>, tensor<5x5x1152xi8>) -> tensor<7x7x1152xi32>`.
+    """
+
+    name = "graph.depthwise"
+    x = operand_def(TensorType)
+    w = operand_def(TensorType)
+    strides = prop_def(DenseArrayBase.constr(i64))
+    pads = prop_def(DenseArrayBase.constr(i64))
+    dilations = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$x `,` $w `strides` $strides `pads` $pads `dilations` $dilations attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, x: SSAValue, w: SSAValue, window: Window, *, location: LocationAttr | None = None):
+        properties = {
+            "strides": indices(window.strides), "pads": indices(window.pads), "dilations": indices(window.dilations),
+        }  # fmt: skip
+        self.construct(lambda: depthwise(tensor_of(x), tensor_of(w), window), [x, w], properties, location)
+
+    @property
+    def window(self) -> Window:
+        strides, dilations = _pair(self.strides.get_values()), _pair(self.dilations.get_values())
+        return Window(_pair(tensor_of(self.w).shape[:2]), strides, _pads(self.pads.get_values()), dilations)
+
+    def inferred(self) -> Tensor:
+        _require_lengths("depthwise", self.strides, self.pads, self.dilations)
+        whole = len(tensor_of(self.w).shape) == 3
+        return depthwise(tensor_of(self.x), tensor_of(self.w), self.window if whole else Window((1, 1)))
 
 
 @irdl_op_definition

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from compiler.layout.stencil import complete, limits, reach, reads_outside
 from compiler.layout.window import Window
+from isa.chip import Chip
 from isa.packing import Packing
 
 SWAP_CYCLES = 1
 """Between the feeds of one block and those of the next."""
+
+FILL_CYCLES = 60
+"""Until running sums work on the vector unit, whose image has to be copied first (our choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,8 @@ class Machine:
     load_rows: int
     alus: int
     load_cycles: int
+    products: int = 0
+    """Running sums of products that the vector unit makes at once (`products_at_once`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,26 @@ def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -
         return float("inf")
     operations = kernel.operations + reads_outside(kernel.window, source, target)
     return max(total, target.rows * target.groups * target.tiles * operations / machine.alus)
+
+
+def products_at_once(chip: Chip) -> int:
+    """ALUs that make running sums of products beside their epilogues, to which a quarter of the ALUs and four slices of a side
+    are left (our choice): each reads a slice of one side for the image and one of the other for weights."""
+    return max(0, min(chip.vxm.alus * 3 // 4, *(len(chip.slices("sram", side)) - 4 for side in ("w", "e"))))
+
+
+def depthwise_cycles(kernel: Kernel, image: tuple[int, int, int], machine: Machine) -> float:
+    """Cycles of a convolution that does not mix channels on the vector unit, image and result in the plain layout: a place
+    under the window a cycle. Infinity where it is none or the chip cannot."""
+    window = kernel.window
+    if not kernel.depthwise or window.kernel == (1, 1) or not machine.products or not window.meets_image(*image[:2]):
+        return float("inf")
+    places = 1
+    for axis, (size, count) in enumerate(zip(image, window.sizes("window", *image[:2]), strict=False)):
+        first = np.arange(count)[:, None] * window.strides[axis] - window.pads[axis]
+        place = first + np.arange(window.kernel[axis]) * window.dilations[axis]
+        places *= int(((place >= 0) & (place < size)).sum())
+    return FILL_CYCLES + -(-image[2] // machine.lanes) * places / machine.products
 
 
 def _pairs(kernel: Kernel, source: Packing, target: Packing) -> int:

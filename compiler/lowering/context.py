@@ -97,6 +97,8 @@ class Lowering:
     """Memory that folds by blocks use in turns."""
     folds_made: int = 0
     """Lots of rows folded by blocks so far."""
+    depthwise_turns: int = 0
+    """Depthwise convolutions on the vector unit so far: sides take turns."""
     lane_turns: int = 0
     """How often the lane units were asked to take turns."""
     copies: dict[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])

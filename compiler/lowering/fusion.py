@@ -12,6 +12,7 @@ from compiler.dialects.graph import (
     BinaryOp,
     CastOp,
     ConstantOp,
+    DepthwiseOp,
     MatmulOp,
     ParamOp,
     ReduceOp,
@@ -37,6 +38,10 @@ VIEWS = (ReshapeOp, SliceOp, TransposeOp)
 ELEMENTWISE = (UnaryOp, BinaryOp, WhereOp, CastOp)
 
 
+ImageProduct = StencilOp | DepthwiseOp
+"""Convolutions of packed images: the vector unit goes on with their sums."""
+
+
 @dataclass(slots=True)
 class Cluster:
     """Operations, each before its users. `matmul` feeds them, if any; their `result` leaves, and what else is made of it.
@@ -47,7 +52,7 @@ class Cluster:
     """
 
     operations: list[Operation] = field(default_factory=list[Operation])
-    matmul: MatmulOp | StencilOp | None = None
+    matmul: MatmulOp | ImageProduct | None = None
     folds: list[ReduceOp] = field(default_factory=list[ReduceOp])
     more: list[Operation] = field(default_factory=list[Operation])
     row_fold: ReduceOp | None = None
@@ -103,7 +108,7 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
         if isinstance(root, ELEMENTWISE):
             cluster = _grow(root, assigned, chip, limit, products)
             cluster.operations.sort(key=lambda op: order[op])
-        elif isinstance(root, MatmulOp | StencilOp):
+        elif isinstance(root, MatmulOp | ImageProduct):
             cluster = Cluster([], root)
         else:
             continue
@@ -123,7 +128,7 @@ def clusters(block: Block, chip: Chip, limit: int) -> dict[Operation, Cluster]:
                 if (
                     cluster
                     and cluster.result is op.x
-                    and not isinstance(cluster.matmul, StencilOp)
+                    and not isinstance(cluster.matmul, ImageProduct)
                     and len(cluster.folds) < MAX_FOLDS
                 ):
                     cluster.folds.append(op)
@@ -141,7 +146,7 @@ def _join(joining: Cluster, assigned: dict[Operation, Cluster], chip: Chip, limi
     needed = [o for o in outside if not isinstance(o.owner, (ConstantOp, ParamOp))]
     makers = [assigned.get(o.owner) if isinstance(o.owner, Operation) else None for o in needed]
     cluster = makers[0] if makers else None
-    if cluster is None or cluster.root is None or isinstance(cluster.matmul, StencilOp):
+    if cluster is None or cluster.root is None or isinstance(cluster.matmul, ImageProduct):
         return
     if any(maker is not cluster or o.owner not in cluster.members for maker, o in zip(makers, needed, strict=True)):
         return
@@ -208,7 +213,7 @@ def _products(block: Block) -> dict[Operation, int]:
     elementwise operations; -1 for none."""
     last: dict[Operation, int] = {}
     for number, op in enumerate(block.ops):
-        if isinstance(op, MatmulOp | StencilOp):
+        if isinstance(op, MatmulOp | ImageProduct):
             last[op] = number
         elif isinstance(op, ELEMENTWISE):
             last[op] = max((last.get(v.owner, -1) for v in op.operands if isinstance(v.owner, Operation)), default=-1)
@@ -251,7 +256,7 @@ def _grow(
             product = summed_product(operand, chip) if cluster.matmul is None else None
             if product and tensor_of(operand).shape == shape and product not in assigned and not _overwritten(product, root):
                 cluster.matmul, cluster.summed = product, operand
-            elif isinstance(maker, MatmulOp | StencilOp) and cluster.matmul is None:
+            elif isinstance(maker, MatmulOp | ImageProduct) and cluster.matmul is None:
                 cluster.matmul = maker
             elif (
                 isinstance(maker, TakeOp)

@@ -12,6 +12,7 @@ from compiler.dialects.graph import (
     BroadcastOp,
     ConcatOp,
     ConstantOp,
+    DepthwiseOp,
     GatherOp,
     InputOp,
     InsertOp,
@@ -34,6 +35,7 @@ from compiler.dialects.graph_types import source_place, tensor_of
 from compiler.lowering.boxes import copy_windows, lower_concat, lower_insert, lower_pad, lower_reshape, lower_slice, lower_take
 from compiler.lowering.context import Lowering, describe
 from compiler.lowering.copies import copy_rows
+from compiler.lowering.depthwise import lower_depthwise
 from compiler.lowering.elementwise import lower_cluster
 from compiler.lowering.fusion import Cluster, clusters
 from compiler.lowering.gather import lower_gather
@@ -108,6 +110,8 @@ def _lower_clustered(lowering: Lowering, op: Operation, cluster: Cluster) -> Non
         return
     if isinstance(cluster.matmul, StencilOp):
         lower_stencil(lowering, cluster.matmul, cluster)
+    elif isinstance(cluster.matmul, DepthwiseOp):
+        lower_depthwise(lowering, cluster.matmul, cluster)
     elif cluster.matmul:
         lower_matmul(lowering, cluster.matmul, cluster)
     else:

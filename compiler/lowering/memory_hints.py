@@ -11,6 +11,7 @@ from compiler.dialects.graph import (
     BroadcastOp,
     ConcatOp,
     ConstantOp,
+    DepthwiseOp,
     InputOp,
     MatmulOp,
     OutputOp,
@@ -57,6 +58,7 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
         if isinstance(op, ConcatOp):
             hints |= _rows_of(op, groups, hints)
     hints |= _stencil_hints(block, chip, segmented)
+    hints |= _depthwise_hints(groups, chip, segmented)
     for op in matmuls:
         spread = plan(op, chip)
         borders = spread.row_borders(_rows(op.result))
@@ -213,6 +215,19 @@ def _stencil_hints(block: Block, chip: Chip, copies: bool) -> dict[SSAValue, Hin
             if alike is not None:
                 beside = copies and len(alike.segments) > 1 and _read_across(value, chip)
                 hints[value] = replace(alike, beside=(alike,) if beside else ())
+    return hints
+
+
+def _depthwise_hints(groups: dict[Operation, Cluster], chip: Chip, copies: bool) -> dict[SSAValue, Hint]:
+    """Results of depthwise convolutions on the vector unit in equal shares, one for each plane that will feed them."""
+    hints: dict[SSAValue, Hint] = {}
+    for cluster in {id(cluster): cluster for cluster in groups.values()}.values():
+        if isinstance(cluster.matmul, DepthwiseOp):
+            rows, count = _rows(cluster.result), len(chip.planes)
+            borders = tuple(sorted({rows * i // count for i in range(count)}))
+            near: tuple[Side, ...] = tuple(plane.side or "w" for plane in chip.planes) if len(borders) == count else ()
+            shares = Hint(borders, near)
+            hints[cluster.result] = replace(shares, beside=(shares,) if copies and _read_across(cluster.result, chip) else ())
     return hints
 
 

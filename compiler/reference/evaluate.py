@@ -62,6 +62,7 @@ RULES: dict[type[Operation], Rule] = {
     graph.ReduceOp: _reduce,
     graph.MatmulOp: _matmul,
     graph.Conv2dOp: lambda op, x, chip: spatial.conv2d(x[0], x[1], op.window, op.groups.value.data, chip),
+    graph.DepthwiseOp: lambda op, x, chip: spatial.conv2d(x[0], x[1][:, :, None], op.window, x[1].shape[2], chip),
     graph.MaxPool2dOp: lambda op, x, chip: spatial.maxpool2d(x[0], op.window),
     graph.PackOp: lambda op, x, chip: op.packing.pack(x[0], op.lanes.value.data),
     graph.StencilOp: lambda op, x, chip: spatial.stencil(x[0], x[1], op, chip),

@@ -133,8 +133,8 @@ class _Placer:
 
     def memory(self, name: str, tile: int, row: int, row_step: int, count: int, every: int,
                value: int, offset: int, byte: int, mnemonic: str, mask: int = 0, first: int = 0) -> None:  # fmt: skip
-        """One operation for each slice that the row walk touches, all on byte stream `offset` of the value, from element `first`
-        on."""
+        """One operation for each slice that the row walk touches, all on byte stream `offset` of the value, from its
+        element `first` on."""
         buffer = self.buffers[name]
         for part in row_parts(buffer, row, row_step, count):
             place = self.places[name][part.segment, part.stripe, tile, byte]

@@ -166,7 +166,8 @@ class _Placement:
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
         self.lives = lives_of(flow)
         self.graph = interference_of(flow)
-        self.rivals, self.written_together = rivals(flow), written_together(flow)
+        self.written_together = written_together(flow)
+        self.rivals, self.in_passing = rivals(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         if self.rram and scheme == "naive":
@@ -372,12 +373,15 @@ class _Placement:
             for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
                 contended = Counter(u for other in self.together(group, buffer) for u in self.chosen.get(other, ()))
+                passed = Counter(u for other in self.in_passing.get(group, ()) for u in self.chosen.get(other, ()))
                 for number, unit in enumerate(self.chip.slices(buffer.memory, side)):
                     if unit.name in forbidden:
                         continue
                     base = self.base(group, unit, words, life, apart, share, stays)
                     if base is not None:
-                        free.append(_Choice(self.cost(group, buffer, unit.name, number, contended), number, unit.name, base))
+                        free.append(
+                            _Choice(self.cost(group, buffer, unit.name, number, contended, passed), number, unit.name, base)
+                        )
                 if len(free) >= width:
                     self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
                     return True
@@ -403,7 +407,9 @@ class _Placement:
             return self.colouring.neighbours(group)
         return self.rivals.get(group, set())
 
-    def cost(self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str]) -> tuple[int, ...]:
+    def cost(
+        self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str], passed: Counter[str]
+    ) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
         constants crowd in the innermost; everything else spreads over the slices that have neither."""
         if self.colouring and buffer.memory == "rram":
@@ -414,10 +420,11 @@ class _Placement:
             return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
         if _constant(buffer):
             within = unit not in self.for_constants
-            return (unit in self.for_loads, within, contended[unit], self.traffic.at_once(group, unit), number)
+            crowd = -passed[unit] if group in self.in_passing.get(group, ()) else 0
+            return (unit in self.for_loads, within, contended[unit], crowd, self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
         apart = loads or unit in self.for_constants
-        return (contended[unit], apart, self.traffic.at_once(group, unit), number)
+        return (contended[unit], apart, passed[unit], self.traffic.at_once(group, unit), number)
 
     def is_filled(self, group: Group, buffer: Buffer, unit: str) -> bool:
         """Whether known weights have their share of the slice."""

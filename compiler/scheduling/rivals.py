@@ -9,27 +9,39 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import groupby
 
-from compiler.scheduling.trip import Buffer, Feed, Flow, Group, Trip, Write, touched
+from compiler.scheduling.trip import Buffer, Feed, Flow, Group, Read, Trip, Write, touched
+
+BRIEF = 3
+"""Walks that take less than this part of a trip's longest keep each other waiting for hardly a cycle (our choice)."""
 
 _Users = dict[Group, set[str]]
 
 
-def rivals(flow: Flow) -> dict[Group, set[Group]]:
-    """For every group those that others of its operation read while it is read, or write while it is written."""
+def rivals(flow: Flow) -> tuple[dict[Group, set[Group]], dict[Group, set[Group]]]:
+    """For every group those that others of its operation read while it is read, or write while it is written; and apart from
+    them those that are read in passing only (`BRIEF`)."""
     found: defaultdict[Group, set[Group]] = defaultdict(set)
+    in_passing: defaultdict[Group, set[Group]] = defaultdict(set)
     for _, trips in groupby(flow.trips, key=lambda trip: trip.origin):
         reads: _Users = defaultdict(set)
         writes: _Users = defaultdict(set)
+        brief: set[Group] = set()
         for number, trip in enumerate(trips):
             user = _user(trip, number)
+            longest = max((node.count for node in trip.nodes if isinstance(node, Read)), default=0)
             for node in trip.nodes:
+                groups = [g for g in touched(node, flow.buffers) if not loaded(flow.buffers[g[0]])]
+                if isinstance(node, Read) and node.count * BRIEF < longest:
+                    brief.update(groups)
+                    continue
                 kind = writes if isinstance(node, Write) else reads
-                for group in touched(node, flow.buffers):
-                    if not loaded(flow.buffers[group[0]]):
-                        kind[group].add(user)
+                for group in groups:
+                    kind[group].add(user)
         for users in (reads, writes):
             _add(found, users)
-    return found
+        for group in {*reads, *brief} if brief else ():
+            in_passing[group] |= brief
+    return found, in_passing
 
 
 def written_together(flow: Flow) -> dict[Group, set[Group]]:

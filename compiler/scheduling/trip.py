@@ -120,7 +120,8 @@ class Read:
         """(element, row, rows) of each run."""
         run = self.run or self.count
         return [
-            (first, self.row + first // run * self.run_step, min(run, self.count - first)) for first in range(0, self.count, run)
+            (first, self.row + first // run * self.run_step, min(run, self.count - first))
+            for first in range(0, self.count, run)
         ]
 
 

@@ -11,7 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from compiler.dialects import graph
 from compiler.dialects.graph_types import tensor_of
 from compiler.layout.choose import Factor, Reaching, candidates, cheapest
-from compiler.layout.cost import Kernel, Machine, cycles
+from compiler.layout.cost import Kernel, Machine, cycles, depthwise_cycles, products_at_once
 from compiler.layout.window import Window
 from compiler.transforms.host_layout import host_view
 from compiler.transforms.packing_regions import Region
@@ -29,7 +29,7 @@ def machine_of(chip: Chip) -> Machine:
     kind = "rram" if chip.rram else "sram"
     rows = min(chip.mxm.load_streams, max(len(chip.slices(kind, side)) for side in ("w", "e")))
     gap = chip.timing["mxm.load"].latency + chip.timing["mxm.swap"].latency
-    return Machine(chip.lanes, len(chip.planes), len(sides), rows, chip.vxm.alus, gap)
+    return Machine(chip.lanes, len(chip.planes), len(sides), rows, chip.vxm.alus, gap, products_at_once(chip))
 
 
 def shifts(op: graph.MaxPool2dOp) -> list[Window]:
@@ -39,6 +39,23 @@ def shifts(op: graph.MaxPool2dOp) -> list[Window]:
         Window((1, 1), (1, window.strides[1]), (0, window.pads[1] - k * window.dilations[1], 0, 0))
         for k in range(window.kernel[1])
     ]
+
+
+def kernel_of(op: graph.Conv2dOp) -> Kernel:
+    return Kernel(op.window, op.groups.value.data, tensor_of(op.x).shape[2], tensor_of(op.result).shape[2])
+
+
+def on_vector_unit(op: graph.Conv2dOp, source: Packing, target: Packing, chip: Chip) -> bool:
+    """Whether a convolution between these packings takes the vector unit less time than the planes."""
+    return _vector_cycles(op, source, target, machine_of(chip)) < cycles(kernel_of(op), source, target, machine_of(chip))
+
+
+def _vector_cycles(op: graph.Conv2dOp, source: Packing, target: Packing, machine: Machine) -> float:
+    """Of bytes in the plain layout; infinity for anything else."""
+    layouts = [plain(packing.image, machine.lanes) for packing in (source, target)]
+    if layouts != [source, target] or tensor_of(op.x).type != "i8" or tensor_of(op.w).type != "i8":
+        return float("inf")
+    return depthwise_cycles(kernel_of(op), source.image, machine)
 
 
 def choose_packings(region: Region, chip: Chip) -> list[Packing]:
@@ -170,12 +187,12 @@ def _boundary(number: int, values: list[SSAValue], inside: set[Operation], offer
 def _edge(op: graph.Conv2dOp | graph.MaxPool2dOp, region: Region, offers: list[list[Packing]], machine: Machine) -> Factor:
     """Costs of a convolution or a pool over the packings of its image and its result."""
     a, b = region.classes[op.x], region.classes[op.result]
-    channels, columns = tensor_of(op.x).shape[2], tensor_of(op.result).shape[2]
+    channels = tensor_of(op.x).shape[2]
     table = np.zeros((len(offers[a]), len(offers[b])))
     for i, source in enumerate(offers[a]):
         for j, target in enumerate(offers[b]):
             if isinstance(op, graph.Conv2dOp):
-                table[i, j] = cycles(Kernel(op.window, op.groups.value.data, channels, columns), source, target, machine)
+                table[i, j] = min(cycles(kernel_of(op), source, target, machine), _vector_cycles(op, source, target, machine))
                 continue
             between = replace(target, image=(source.image[0], *target.image[1:]), rows=source.image[0])
             if not source.by_rows:

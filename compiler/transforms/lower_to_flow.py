@@ -28,7 +28,8 @@ from isa.errors import ModelFault
 _PLAIN = (
     graph.InputOp, graph.OutputOp, graph.ParamOp, graph.StateOp, graph.UpdateOp, graph.ConstantOp, graph.WhereOp,
     graph.CastOp, graph.ReshapeOp, graph.TransposeOp, graph.SliceOp, graph.TakeOp, graph.ConcatOp, graph.PadOp,
-    graph.GatherOp, graph.ScatterOp, graph.InsertOp, graph.BroadcastOp, graph.PackOp, graph.StencilOp, ReturnOp,
+    graph.GatherOp, graph.ScatterOp, graph.InsertOp, graph.BroadcastOp, graph.PackOp, graph.StencilOp,
+    graph.DepthwiseOp, ReturnOp,
 )  # fmt: skip
 FUSE_LIMIT = "fuse_limit"
 """Attribute of a lowered module."""

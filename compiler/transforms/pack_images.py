@@ -24,7 +24,7 @@ from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import kind_of, tensor_of
 from compiler.layout.stencil import Block, Stencil, reads_outside, stencil
 from compiler.layout.window import Window
-from compiler.transforms.choose_packings import POINT, choose_packings, leaves, packed_by_host, shifts
+from compiler.transforms.choose_packings import POINT, choose_packings, leaves, on_vector_unit, packed_by_host, shifts
 from compiler.transforms.emitter import Emitter
 from compiler.transforms.host_layout import convert_after_moves, has_room, host_view
 from compiler.transforms.packing_regions import KNOWN, Region, find_region
@@ -171,6 +171,9 @@ class _Packer:
 
     def _convolve(self, op: graph.Conv2dOp, emit: Emitter) -> SSAValue:
         source, target = self.packing(op.x), self.packing(op.result)
+        if on_vector_unit(op, source, target, self.chip):
+            kernel = self._array(np.ascontiguousarray(self._known(op.w)[:, :, 0]), emit)
+            return emit.add(graph.DepthwiseOp(self.packed[op.x], kernel, op.window))
         how = stencil(self._known(op.w), op.window, op.groups.value.data, source, target, self.chip.lanes)
         return self._stencil(self.packed[op.x], how, target, emit)
 

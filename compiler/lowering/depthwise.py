@@ -1,0 +1,169 @@
+"""Depthwise convolutions on the vector unit: each vector of the result is a running sum of products along time.
+
+A matrix plane would have one weight in each row that it loads. An ALU instead takes a vector of the image and one of weights a
+cycle, place by place under the window, and gives the sum with the last; places beside the image take no part. Many ALUs work at
+once, each on a vector of its own, and a slice has one read port: so image and weights lie in several slices, the image on one
+side, the weights on the other. Weights come from RRAM, where there is any, while it is idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.dialects.graph import DepthwiseOp, Tensor
+from compiler.dialects.graph_types import tensor_of
+from compiler.layout.cost import products_at_once
+from compiler.lowering.chains import Chain
+from compiler.lowering.context import Hint, Lowering, describe, mxm_sides
+from compiler.lowering.elementwise import MAX_ROWS, ClusterBody
+from compiler.lowering.fusion import Cluster
+from compiler.lowering.views import View, runs, view_of
+from compiler.scheduling.trip import Buffer, Compute, Read, ReadBlock, Trip, Write
+from isa.chip import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Along one axis: places first … end-1 of the kernel are over the image, the first of them at `place`."""
+
+    first: int
+    end: int
+    place: int
+
+
+def reach_of(size: int, kernel: int, output: int, stride: int, pad: int, dilation: int) -> Reach:
+    """Of the window of one output along an axis of the image."""
+    begin = output * stride - pad
+    inside = [k for k in range(kernel) if 0 <= begin + k * dilation < size]
+    return Reach(inside[0], inside[-1] + 1, begin + inside[0] * dilation)
+
+
+def lower_depthwise(lowering: Lowering, op: DepthwiseOp, cluster: Cluster) -> None:
+    """A depthwise convolution and the cluster that it feeds (which may be empty)."""
+    lowering.origin = describe(op)
+    source = lowering.view(op.x)
+    body = ClusterBody(lowering, cluster, {source.buffer: source}) if cluster.operations else None
+    result = body.views[0] if body else lowering.result(op.result)
+    lowering.copy_beside(cluster.result, result)
+    _Depthwise(lowering, op, source, result, body).run()
+
+
+class _Depthwise:
+    """Trips of one depthwise convolution."""
+
+    def __init__(self, lowering: Lowering, op: DepthwiseOp, source: View, result: View, body: ClusterBody | None) -> None:
+        self.lowering, self.op, self.result, self.body = lowering, op, result, body
+        chip = lowering.chip
+        self.tiles = -(-source.columns // chip.lanes)
+        copies = max(1, products_at_once(chip) // self.tiles)
+        image, weights = _sides(lowering)
+        origin, lowering.origin = lowering.origin, f"{lowering.origin}: operands"
+        self.images = [self.image_copy(image) for _ in range(copies)]
+        self.copy_image(source)
+        self.weights = self.weights_beside(weights, copies)
+        self.constants = self.constant_rows()
+        lowering.origin = origin
+
+    def image_copy(self, side: Side) -> View:
+        """A copy in which rows of the image are so far apart that a walk under the window changes between the halves of memory
+        with every word: so does whoever writes what comes next."""
+        height, width, channels = tensor_of(self.op.x).shape
+        pitch = width + (width + self.op.window.kernel[1]) % 2
+        tensor, sides = Tensor("i8", (height, pitch, channels)), Hint(tile_sides=(side,) * self.tiles)
+        whole = view_of(self.lowering.buffer("t", tensor, "temporary", sides))
+        return replace(whole, leading=(height, width))
+
+    def copy_image(self, source: View) -> None:
+        """Every tile past the vector unit into all copies at once."""
+        lowering, buffers = self.lowering, self.lowering.flow.buffers
+        views = [source, *self.images]
+        for run in [piece for walk in runs(views, buffers) for piece in walk.cut(MAX_ROWS)]:
+            for tile in range(self.tiles):
+                trip = lowering.trip()
+                chain = Chain(trip, lowering.chip, run.count)
+                read = chain.read(source.buffer, "i8", source.tile + tile, run.starts[0], run.steps[0])
+                moved = chain.operation("imov", [read], "i8")
+                for view, start, step in zip(self.images, run.starts[1:], run.steps[1:], strict=True):
+                    trip.nodes.append(Write(view.buffer, tile, start, step, moved, run.count))
+
+    def weights_beside(self, side: Side, copies: int) -> list[str]:
+        """The kernel, a row for each of its places, in several slices for each tile."""
+        lowering, chip = self.lowering, self.lowering.chip
+        kernel = lowering.array_of(self.op.w)
+        assert kernel is not None, "the kernel is known"
+        rows = np.ascontiguousarray(kernel.reshape(-1, kernel.shape[2]))
+        digest, tensor, sides = lowering.weights.add(rows), tensor_of(self.op.w), Hint(tile_sides=(side,) * self.tiles)
+        if chip.rram is None:
+            return [lowering.buffer("w", tensor, "constant", sides, digest).name for _ in range(copies)]
+        far = Buffer("w", rows.shape, "i8", "constant", "rram", chip.lanes, digest=digest)
+        far.sides |= {(0, tile): side for tile in range(self.tiles)} if chip.slices("rram", side) else {}
+        lowering.add(far)
+        near = [lowering.buffer("t", tensor, "temporary", sides).name for _ in range(copies)]
+        for name in near:
+            for tile in range(self.tiles):
+                trip = lowering.trip()
+                value = trip.value("i8", len(rows))
+                trip.nodes.append(ReadBlock(far.name, tile, 0, len(rows), 1, value))
+                trip.nodes.append(Write(name, tile, 0, 1, value, len(rows)))
+        return near
+
+    def constant_rows(self) -> dict[int, View]:
+        """By number those views of the body that are constants, the same in every row: a row for each side."""
+        found: dict[int, View] = {}
+        for value, (i, *_) in self.body.where.items() if self.body else ():
+            array = self.lowering.array_of(value)
+            if array is not None and array.size == (array.shape[-1] if array.ndim else 1):
+                found[i] = self.lowering.constant_for_sides(array.reshape(-1), mxm_sides(self.lowering.chip))
+        return found
+
+    def run(self) -> None:
+        height, width, _ = tensor_of(self.op.result).shape
+        for number in range(height * width):
+            for tile in range(self.tiles):
+                self.output(number, *divmod(number, width), tile)
+
+    def output(self, number: int, y: int, x: int, tile: int) -> None:
+        """One vector of the result."""
+        lowering, window = self.lowering, self.op.window
+        rows, columns, _ = tensor_of(self.op.x).shape
+        down, right = (
+            reach_of(size, window.kernel[axis], at, window.strides[axis], window.pads[axis], window.dilations[axis])
+            for axis, (size, at) in enumerate(((rows, y), (columns, x)))
+        )
+        run, width, pitch = right.end - right.first, window.kernel[1], self.images[0].strides[0]
+        count = run * (down.end - down.first)
+        image, weights = self.images[number % len(self.images)], self.weights[number % len(self.weights)]
+        trip = lowering.trip()
+        a, b = trip.value("i8", count), trip.value("i8", count)
+        trip.nodes.append(
+            Read(image.buffer, tile, down.place * pitch + right.place, window.dilations[1], count, a,
+                 run=run, run_step=window.dilations[0] * pitch)
+        )  # fmt: skip
+        trip.nodes.append(Read(weights, tile, down.first * width + right.first, 1, count, b, run=run, run_step=width))
+        total = trip.value("i32", 1)
+        trip.nodes.append(Compute("vxm", "idot", (a, b), {"group": count}, count, 1, total))
+        self.finish(number, tile, trip, total)
+        lowering.write_copies(trip)
+
+    def finish(self, number: int, tile: int, trip: Trip, total: int) -> None:
+        """What follows a sum."""
+        if self.body is None:
+            trip.nodes.append(Write(self.result.buffer, self.result.tile + tile, self.result.offset + number, 1, total, 1))
+            return
+        starts, steps = [v.offset + number for v in self.body.views], [1] * len(self.body.views)
+        for turn, (i, view) in enumerate(self.constants.items()):
+            self.body.views[i] = view
+            starts[i], steps[i] = turn % self.lowering.flow.buffers[view.buffer].rows, 0
+        chain = Chain(trip, self.lowering.chip, 1)
+        chain.anchor(total)
+        self.body.emit(trip, chain, {self.op.result: total}, tile, starts, steps)
+
+
+def _sides(lowering: Lowering) -> tuple[Side, Side]:
+    """A side for the image and one for the weights, in turns."""
+    sides: list[Side] = [side for side in ("w", "e") if lowering.chip.slices("sram", side)]
+    lowering.depthwise_turns += 1
+    turn = lowering.depthwise_turns
+    return sides[turn % len(sides)], sides[(turn + 1) % len(sides)]
