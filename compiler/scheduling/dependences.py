@@ -8,8 +8,9 @@ read, and read before it is replaced. Distances are exact, so a consumer may cha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import networkx as nx
 import numpy as np
@@ -17,6 +18,10 @@ from numpy.typing import NDArray
 
 from compiler.scheduling.placed import PlacedTrip, Step
 from isa.chip import Chip
+from isa.numerics import RUNNING_PRODUCTS
+
+ANY_TIME = -(1 << 40)
+"""Distance of a trip that is placed after another one, but may start at any time."""
 
 _Wait = Callable[[int, int, int], None]
 
@@ -112,10 +117,27 @@ def dependence_graph(trips: list[PlacedTrip], chip: Chip) -> nx.DiGraph[int]:
             elif step.mnemonic in ("load", "swap", "feed"):
                 for slot in (step.slots[0], *step.hold):
                     planes[slot.split(".")[0]].order(step, index, wait)
+    _place_before(trips, edges, wait)
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(trips)))
     graph.add_weighted_edges_from(((a, b, d) for (a, b), d in edges.items()), weight="distance")
     return graph
+
+
+def _place_before(trips: list[PlacedTrip], edges: Mapping[tuple[int, int], int], wait: _Wait) -> None:
+    """Running sums of products get their places after all that brings their operands: hundreds of small trips that could begin
+    with the first operands would leave no room for the long walks of the others."""
+    groups = [list(numbers) for _, numbers in groupby(range(len(trips)), key=lambda i: trips[i].origin)]
+    group_of = {i: n for n, numbers in enumerate(groups) for i in numbers}
+    for a, b in list(edges):
+        numbers = groups[group_of[b]]
+        if a < numbers[0] and _sums_products(trips[b]):
+            wait(a, numbers[0], ANY_TIME)
+            wait(numbers[0], b, ANY_TIME)
+
+
+def _sums_products(trip: PlacedTrip) -> bool:
+    return any(step.mnemonic in RUNNING_PRODUCTS for step in trip.steps)
 
 
 def _weights_side(trip: PlacedTrip) -> str:

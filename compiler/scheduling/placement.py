@@ -23,7 +23,7 @@ from compiler.scheduling.operations import Operations
 from compiler.scheduling.phases import phases
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.placement_orders import interference_of, lives_of, orders_of
-from compiler.scheduling.rivals import loaded, rivals, written_together
+from compiler.scheduling.rivals import loaded, on_one_side, rivals
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
@@ -166,7 +166,7 @@ class _Placement:
         self.word_step = self.rram.banks if self.rram and scheme == "naive" else 1
         self.lives = lives_of(flow)
         self.graph = interference_of(flow)
-        self.written_together = written_together(flow)
+        self.on_one_side = on_one_side(flow)
         self.rivals, self.in_passing = rivals(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
@@ -433,7 +433,7 @@ class _Placement:
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
-        tied = next((other for other in self.written_together.get(group, ()) if other in self.chosen), None)
+        tied = next((other for other in self.on_one_side.get(group, ()) if other in self.chosen), None)
         if tied is not None:
             return [self.side_of[tied]]
         if group in self.side_of:

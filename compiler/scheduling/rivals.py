@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import groupby
 
+import networkx as nx
+
 from compiler.scheduling.trip import Buffer, Feed, Flow, Group, Read, Trip, Write, touched
 
 BRIEF = 3
@@ -44,18 +46,21 @@ def rivals(flow: Flow) -> tuple[dict[Group, set[Group]], dict[Group, set[Group]]
     return found, in_passing
 
 
-def written_together(flow: Flow) -> dict[Group, set[Group]]:
-    """Groups that one value is written to: it runs one way, so they lie on one side."""
-    together: defaultdict[Group, set[Group]] = defaultdict(set)
+def on_one_side(flow: Flow) -> dict[Group, set[Group]]:
+    """Groups that one value is written to, or read from: it runs one way, so they lie on one side."""
+    tied: nx.Graph[Group] = nx.Graph()
     for trip in flow.trips:
-        written: defaultdict[int, set[Group]] = defaultdict(set)
+        touching: defaultdict[tuple[int, bool], set[Group]] = defaultdict(set)
         for node in trip.nodes:
-            if isinstance(node, Write):
-                written[node.source].update(touched(node, flow.buffers))
-        for groups in written.values():
-            for group in groups if len(groups) > 1 else ():
-                together[group] |= groups - {group}
-    return together
+            if isinstance(node, (Read, Write)):
+                value = node.source if isinstance(node, Write) else node.result
+                touching[value, isinstance(node, Write)].update(touched(node, flow.buffers))
+        for first, *others in touching.values():
+            tied.add_edges_from((first, other) for other in others)
+    found: dict[Group, set[Group]] = {}
+    for together in nx.connected_components(tied):
+        found |= {group: together - {group} for group in together}
+    return found
 
 
 def loaded(buffer: Buffer) -> bool:
