@@ -76,9 +76,9 @@ def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -
 
 
 def products_at_once(chip: Chip) -> int:
-    """ALUs that make running sums of products beside their epilogues, to which a quarter of the ALUs and four slices of a side
-    are left (our choice): each reads a slice of one side for the image and one of the other for weights."""
-    return max(0, min(chip.vxm.alus * 3 // 4, *(len(chip.slices("sram", side)) - 4 for side in ("w", "e"))))
+    """ALUs that make running sums of products. Each reads a slice of one side for the image and one of the other for weights; to
+    epilogues a quarter of the ALUs and six slices of a side are left, for constants and results (our choice)."""
+    return max(0, min(chip.vxm.alus * 3 // 4, *(len(chip.slices("sram", side)) - 6 for side in ("w", "e"))))
 
 
 def depthwise_cycles(kernel: Kernel, image: tuple[int, int, int], machine: Machine) -> float:

@@ -24,6 +24,10 @@ from compiler.scheduling.trip import Buffer, Compute, Read, ReadBlock, Trip, Wri
 from isa.chip import Side
 
 
+MOST_BANDS = 4
+"""Bands of rows that an image of one tile is copied in (our choice)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Along one axis: places first … end-1 of the kernel are over the image, the first of them at `place`."""
@@ -57,22 +61,25 @@ class _Depthwise:
         self.lowering, self.op, self.result, self.body = lowering, op, result, body
         chip = lowering.chip
         self.tiles = -(-source.columns // chip.lanes)
-        copies = max(1, products_at_once(chip) // self.tiles)
+        copies = -(-products_at_once(chip) // self.tiles)
+        bands = max(1, MOST_BANDS // self.tiles)
         image, weights = _sides(lowering)
         origin, lowering.origin = lowering.origin, f"{lowering.origin}: operands"
-        self.images = [self.image_copy(image) for _ in range(copies)]
+        self.images = [self.image_copy(image, bands) for _ in range(-(-copies // bands))]
         self.copy_image(source)
         self.weights = self.weights_beside(weights, copies)
         self.constants = self.constant_rows()
         lowering.origin = origin
 
-    def image_copy(self, side: Side) -> View:
+    def image_copy(self, side: Side, bands: int) -> View:
         """A copy in which rows of the image are so far apart that a walk under the window changes between the halves of memory
-        with every word: so does whoever writes what comes next."""
+        with every word: so does whoever writes what comes next. Bands of rows lie in slices of their own, each written while
+        others are."""
         height, width, channels = tensor_of(self.op.x).shape
         pitch = width + (width + self.op.window.kernel[1]) % 2
-        tensor, sides = Tensor("i8", (height, pitch, channels)), Hint(tile_sides=(side,) * self.tiles)
-        whole = view_of(self.lowering.buffer("t", tensor, "temporary", sides))
+        borders = tuple(dict.fromkeys(height * band // bands * pitch for band in range(bands)))
+        hint = Hint(borders, tile_sides=(side,) * self.tiles)
+        whole = view_of(self.lowering.buffer("t", Tensor("i8", (height, pitch, channels)), "temporary", hint))
         return replace(whole, leading=(height, width))
 
     def copy_image(self, source: View) -> None:
