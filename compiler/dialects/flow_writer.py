@@ -155,7 +155,7 @@ def _write_read(n: Read, a: _Shared) -> _Written:
     }
     if n.byte != ALL_BYTES:
         properties["byte"] = a.number(n.byte)
-    if n.run:
+    if (n.run, n.run_step) != (0, 0):
         properties |= {"run": a.number(n.run), "run_step": a.number(n.run_step)}
     return ir.ReadOp, (), properties | _rows_abreast(n, a)
 

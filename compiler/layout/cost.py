@@ -76,8 +76,8 @@ def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -
 
 
 def products_at_once(chip: Chip) -> int:
-    """ALUs that make running sums of products. Each reads a slice of one side for the image and one of the other for weights; to
-    epilogues a quarter of the ALUs and six slices of a side are left, for constants and results (our choice)."""
+    """ALUs that make running sums of products. Each reads a slice of one side for the image and one of the other for weights; a
+    quarter of the ALUs and six slices of a side are left to epilogues, for constants and results (our choice)."""
     return max(0, min(chip.vxm.alus * 3 // 4, *(len(chip.slices("sram", side)) - 6 for side in ("w", "e"))))
 
 

@@ -23,7 +23,6 @@ from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Buffer, Compute, Read, ReadBlock, Trip, Write
 from isa.chip import Side
 
-
 MOST_BANDS = 4
 """Bands of rows that an image of one tile is copied in (our choice)."""
 

@@ -93,10 +93,12 @@ def every_node() -> Flow:
             Write("y", 0, 1, 2, 6, 2, 6, 3),
             Read("x", 0, 0, 1, 2, 7, abreast=2, apart=2),
             Write("x", 0, 0, 1, 7, 2, window=(0, 2), abreast=2, apart=2),
+            Read("x", 0, 0, 1, 4, 8, run=2, run_step=1),
+            Write("x", 0, 0, 1, 8, 4),
         ],
         [
             Value("i8", 4, 4), Value("i8", 1, 4), Value("i32", 4, 4), Value("f32", 4, 4), Value("f32", 4, 4),
-            Value("i32", 4, 2, 6), Value("i8", 1, 2, 6), Value("i8", 2, 2),
+            Value("i32", 4, 2, 6), Value("i8", 1, 2, 6), Value("i8", 2, 2), Value("i8", 1, 4),
         ],
     )  # fmt: skip
     return Flow({b.name: b for b in buffers}, [nodes, Trip("", [Swap(0, "i8")])])

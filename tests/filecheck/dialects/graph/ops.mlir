@@ -42,6 +42,8 @@ func.func @main() {
   %i0 = graph.input "image" : tensor<5x6x4xi8>
   %i1 = graph.param "kernel" digest "0000000000000000000000000000000000000000000000000000000000000000" : tensor<3x3x2x8xi8>
   %i2 = graph.conv2d %i0, %i1 strides [2, 1] pads [0, 1, 0, 1] dilations [1, 1] groups 2 : (tensor<5x6x4xi8>, tensor<3x3x2x8xi8>) -> tensor<2x6x8xi32>
+  %iw = graph.constant dense<1> : tensor<3x3x4xi8>
+  %id = graph.depthwise %i0, %iw strides [2, 1] pads [0, 1, 0, 1] dilations [1, 1] : (tensor<5x6x4xi8>, tensor<3x3x4xi8>) -> tensor<2x6x4xi32>
   %i3 = graph.maxpool2d %i0 kernel [2, 2] strides [2, 2] pads [1, 0, 0, 0] dilations [1, 1] : tensor<5x6x4xi8> -> tensor<3x3x4xi8>
   %33 = graph.state "s" : tensor<4x6xf32>
   graph.update "s" %8 : tensor<4x6xf32>
@@ -87,6 +89,8 @@ func.func @main() {
 // CHECK-NEXT: %{{.*}} = graph.input "image" : tensor<5x6x4xi8>
 // CHECK-NEXT: %{{.*}} = graph.param "kernel" digest "0000000000000000000000000000000000000000000000000000000000000000" : tensor<3x3x2x8xi8>
 // CHECK-NEXT: %{{.*}} = graph.conv2d %{{.*}}, %{{.*}} strides [2, 1] pads [0, 1, 0, 1] dilations [1, 1] groups 2 : (tensor<5x6x4xi8>, tensor<3x3x2x8xi8>) -> tensor<2x6x8xi32>
+// CHECK-NEXT: %{{.*}} = graph.constant dense<1> : tensor<3x3x4xi8>
+// CHECK-NEXT: %{{.*}} = graph.depthwise %{{.*}}, %{{.*}} strides [2, 1] pads [0, 1, 0, 1] dilations [1, 1] : (tensor<5x6x4xi8>, tensor<3x3x4xi8>) -> tensor<2x6x4xi32>
 // CHECK-NEXT: %{{.*}} = graph.maxpool2d %{{.*}} kernel [2, 2] strides [2, 2] pads [1, 0, 0, 0] dilations [1, 1] : tensor<5x6x4xi8> -> tensor<3x3x4xi8>
 // CHECK-NEXT: %{{.*}} = graph.state "s" : tensor<4x6xf32>
 // CHECK-NEXT: graph.update "s" %{{.*}} : tensor<4x6xf32>
