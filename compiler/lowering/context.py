@@ -86,6 +86,10 @@ class Lowering:
     """Folds over lanes of which only the parts by tile are there so far: who reads them may join them on the way."""
     turns: dict[int, int] = field(default_factory=dict[int, int])
     """How often each plane group was given a tile of weights; by the first group of those on a side."""
+    held: dict[int, tuple[tuple[str, str, int, int], int]] = field(
+        default_factory=dict[int, "tuple[tuple[str, str, int, int], int]"]
+    )
+    """Of each plane the (mode, buffer, tile, rows) that a product has loaded last, and the number of trips at that time."""
     next_side: int = 0
     """Side of the next constant weights, as an index of `mxm_sides`."""
     names: dict[str, int] = field(default_factory=dict[str, int])

@@ -21,7 +21,7 @@ from compiler.lowering.reductions import ALONG_TIME
 from compiler.lowering.transposed_loads import SPAN, blocks_of, load_blocks, require_transposed_loads
 from compiler.lowering.transposes import exchange
 from compiler.lowering.views import Run, View, fixed_windows, runs
-from compiler.scheduling.trip import Buffer, Compute, Feed, Load, Read, ReadBlock, Swap, Trip, Write
+from compiler.scheduling.trip import Buffer, Compute, Feed, Load, Node, Read, ReadBlock, Swap, Trip, Write
 from isa.chip import Chip, Side
 from isa.program import Immediate
 from isa.spec import BYTES, ElementType
@@ -39,6 +39,8 @@ class Stationary:
     """One output column whose vector must fill every lane of the result."""
     lane: int = 0
     """Lane of the tile where the weights begin: the result begins there, or the load brings them to lane 0 if transposed."""
+    uniform: bool = False
+    """Known weights whose rows are all alike: what one step over K has loaded serves the others."""
     blocks: tuple[str, ...] = ()
     """What the lane unit makes transposed weights of, tile by tile, where planes cannot load them so."""
 
@@ -101,9 +103,9 @@ def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tu
         stem = getattr(owner, "label", "w")
         role = "param" if hasattr(owner, "label") else "constant"
         buffer = lowering.stationary(array, stem, spread.depth, role, by_blocks=spread.across_sides)
-        inner = array.shape[-2]
+        inner, uniform = array.shape[-2], array.ndim == 2 and bool((array == array[:1]).all())
         for i, index in enumerate(product(*(range(s) for s in array.shape[:-2]))):
-            yield index, Stationary(buffer.name, i * inner, 0)
+            yield index, Stationary(buffer.name, i * inner, 0, uniform=uniform)
         return
     if transposed and not lowering.chip.mxm.transposed_load:
         yield from _transposed_by_lanes(lowering, op)
@@ -301,9 +303,32 @@ class MatmulJobs:
                 entry += chunk.count
 
     def load_and_swap(self, planes: Sequence[int], tile: int, first: int, count: int, weight: Stationary) -> None:
+        """Weights of a step, if the planes do not have them."""
+        if self.held(planes, tile, count, weight):
+            return
         self.load(tuple(planes), tile, first, count, weight)
         for plane in planes:
             self.lowering.trip().nodes.append(Swap(plane, self.spread.mode))
+            self.lowering.held[plane] = (
+                (self.spread.mode, weight.buffer, weight.tile + tile, count),
+                len(self.lowering.flow.trips),
+            )
+
+    def held(self, planes: Sequence[int], tile: int, count: int, weight: Stationary) -> bool:
+        """Whether the planes have the weights of this step already: those of another one, if rows are all alike."""
+        trips, mode = self.lowering.flow.trips, self.spread.mode
+
+        def replaces(node: Node, plane: int) -> bool:
+            if not isinstance(node, Swap) or node.plane // 2 != plane // 2:
+                return False
+            return node.plane == plane or (node.mode, mode) != ("i8", "i8")
+
+        def holds(plane: int) -> bool:
+            (*alike, rows), since = self.lowering.held.get(plane, (("", "", 0, 0), 0))
+            same = alike == [mode, weight.buffer, weight.tile + tile] and rows >= count
+            return same and not any(replaces(node, plane) for trip in trips[since:] for node in trip.nodes)
+
+        return weight.uniform and all(holds(plane) for plane in planes)
 
     def feed_share(self, plane: int, share: list[Chunk], tile: int, first: int, count: int, *, fresh: bool) -> None:
         entry = 0
@@ -316,10 +341,7 @@ class MatmulJobs:
         depth = self.spread.depth
         for first in range(0, self.inner, depth):
             count = min(depth, self.inner - first)
-            self.load(planes, tile, first, count, weight)
-            for plane in planes:
-                swap = self.lowering.trip()
-                swap.nodes.append(Swap(plane, self.spread.mode))
+            self.load_and_swap(planes, tile, first, count, weight)
             last = first + count == self.inner
             if last and self.end_together([work[plane] for plane in planes], weight):
                 entry = 0
