@@ -8,6 +8,7 @@ side, the weights on the other. Weights come from RRAM, where there is any, whil
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,23 +61,24 @@ class _Depthwise:
         self.lowering, self.op, self.result, self.body = lowering, op, result, body
         chip = lowering.chip
         self.tiles = -(-source.columns // chip.lanes)
-        copies = -(-products_at_once(chip) // self.tiles)
-        bands = max(1, MOST_BANDS // self.tiles)
+        self.bands = max(1, MOST_BANDS // self.tiles)
+        self.copies = -(-products_at_once(chip) // (self.tiles * self.bands))
         image, weights = _sides(lowering)
         origin, lowering.origin = lowering.origin, f"{lowering.origin}: operands"
-        self.images = [self.image_copy(image, bands) for _ in range(-(-copies // bands))]
+        self.images = [self.image_copy(image) for _ in range(self.copies)]
         self.copy_image(source)
-        self.weights = self.weights_beside(weights, copies)
+        self.weights = self.weights_beside(weights, self.copies * self.bands)
         self.constants = self.constant_rows()
         lowering.origin = origin
+        self.turns = Counter[tuple[int, int]]()
 
-    def image_copy(self, side: Side, bands: int) -> View:
+    def image_copy(self, side: Side) -> View:
         """A copy in which rows of the image are so far apart that a walk under the window changes between the halves of memory
         with every word: so does whoever writes what comes next. Bands of rows lie in slices of their own, each written while
         others are."""
         height, width, channels = tensor_of(self.op.x).shape
         pitch = width + (width + self.op.window.kernel[1]) % 2
-        borders = tuple(dict.fromkeys(height * band // bands * pitch for band in range(bands)))
+        borders = tuple(dict.fromkeys(height * band // self.bands * pitch for band in range(self.bands)))
         hint = Hint(borders, tile_sides=(side,) * self.tiles)
         whole = view_of(self.lowering.buffer("t", Tensor("i8", (height, pitch, channels)), "temporary", hint))
         return replace(whole, leading=(height, width))
@@ -128,43 +130,53 @@ class _Depthwise:
         height, width, _ = tensor_of(self.op.result).shape
         for number in range(height * width):
             for tile in range(self.tiles):
-                self.output(number, *divmod(number, width), tile)
+                self.output(number, tile)
 
-    def output(self, number: int, y: int, x: int, tile: int) -> None:
-        """One vector of the result."""
-        lowering, window = self.lowering, self.op.window
-        rows, columns, _ = tensor_of(self.op.x).shape
+    def output(self, number: int, tile: int) -> None:
+        """One vector of the result, and what follows."""
+        trip = self.lowering.trip()
+        total = self.sum_of_products(trip, number, tile)
+        if self.body is None:
+            trip.nodes.append(Write(self.result.buffer, self.result.tile + tile, self.result.offset + number, 1, total, 1))
+        else:
+            starts, steps = [v.offset + number for v in self.body.views], [1] * len(self.body.views)
+            for turn, (i, view) in enumerate(self.constants.items()):
+                self.body.views[i] = view
+                starts[i], steps[i] = turn % self.lowering.flow.buffers[view.buffer].rows, 0
+            chain = Chain(trip, self.lowering.chip, 1)
+            chain.anchor(total)
+            self.body.emit(trip, chain, {self.op.result: total}, tile, starts, steps)
+        self.lowering.write_copies(trip)
+
+    def sum_of_products(self, trip: Trip, number: int, tile: int) -> int:
+        """The value of one vector of the result. Bands have copies of the weights of their own, which are read as theirs of the
+        image are: so pairs of slices are busy together."""
+        window, (rows, columns, _), (height, width, _) = (
+            self.op.window,
+            tensor_of(self.op.x).shape,
+            tensor_of(self.op.result).shape,
+        )
+        y, x = divmod(number, width)
         down, right = (
             reach_of(size, window.kernel[axis], at, window.strides[axis], window.pads[axis], window.dilations[axis])
             for axis, (size, at) in enumerate(((rows, y), (columns, x)))
         )
-        run, width, pitch = right.end - right.first, window.kernel[1], self.images[0].strides[0]
+        run, pitch = right.end - right.first, self.images[0].strides[0]
         count = run * (down.end - down.first)
-        image, weights = self.images[number % len(self.images)], self.weights[number % len(self.weights)]
-        trip = lowering.trip()
+        band = y * self.bands // height
+        turn = self.turns[band, tile] % self.copies
+        self.turns[band, tile] += 1
+        image, weights = self.images[turn], self.weights[band * self.copies + turn]
         a, b = trip.value("i8", count), trip.value("i8", count)
         trip.nodes.append(
             Read(image.buffer, tile, down.place * pitch + right.place, window.dilations[1], count, a,
                  run=run, run_step=window.dilations[0] * pitch)
         )  # fmt: skip
-        trip.nodes.append(Read(weights, tile, down.first * width + right.first, 1, count, b, run=run, run_step=width))
+        first = down.first * window.kernel[1] + right.first
+        trip.nodes.append(Read(weights, tile, first, 1, count, b, run=run, run_step=window.kernel[1]))
         total = trip.value("i32", 1)
         trip.nodes.append(Compute("vxm", "idot", (a, b), {"group": count}, count, 1, total))
-        self.finish(number, tile, trip, total)
-        lowering.write_copies(trip)
-
-    def finish(self, number: int, tile: int, trip: Trip, total: int) -> None:
-        """What follows a sum."""
-        if self.body is None:
-            trip.nodes.append(Write(self.result.buffer, self.result.tile + tile, self.result.offset + number, 1, total, 1))
-            return
-        starts, steps = [v.offset + number for v in self.body.views], [1] * len(self.body.views)
-        for turn, (i, view) in enumerate(self.constants.items()):
-            self.body.views[i] = view
-            starts[i], steps[i] = turn % self.lowering.flow.buffers[view.buffer].rows, 0
-        chain = Chain(trip, self.lowering.chip, 1)
-        chain.anchor(total)
-        self.body.emit(trip, chain, {self.op.result: total}, tile, starts, steps)
+        return total
 
 
 def _sides(lowering: Lowering) -> tuple[Side, Side]:
