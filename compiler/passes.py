@@ -36,6 +36,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "prefetch-weights": _from("transforms.prefetch_weights", "PrefetchWeightsPass"),
     "place-memory": _from("transforms.place_memory", "PlaceMemoryPass"),
     "schedule": _from("transforms.schedule", "SchedulePass"),
+    "place-again": _from("transforms.place_again", "PlaceAgainPass"),
 }
 """In the order in which the default pipeline first uses them."""
 

@@ -31,10 +31,15 @@ def place_trips(flow: Flow, places: Places, chip: Chip) -> list[PlacedTrip]:
     return placed
 
 
-def find_starts(trips: list[PlacedTrip], chip: Chip, program_order: bool = False) -> list[Scheduled]:
-    """Start, slots and streams of all trips. Raises TripFault for a trip that needs something twice at once."""
+def find_starts(
+    trips: list[PlacedTrip], chip: Chip, program_order: bool = False, graph: nx.DiGraph[int] | None = None
+) -> list[Scheduled]:
+    """Start, slots and streams of all trips. `graph` are their dependences, where they are known already.
+
+    Raises TripFault for a trip that needs something twice at once.
+    """
     try:
-        return schedule(trips, dependence_graph(trips, chip), chip, program_order)
+        return schedule(trips, dependence_graph(trips, chip) if graph is None else graph, chip, program_order)
     except NoPlaceError as error:
         origin = _culprit(trips, chip, str(error))
         raise TripFault(

@@ -23,6 +23,7 @@ from compiler.scheduling.operations import Operations
 from compiler.scheduling.phases import phases
 from compiler.scheduling.placed import Place, Places
 from compiler.scheduling.placement_orders import interference_of, lives_of, orders_of
+from compiler.scheduling.rehearsal import Rehearsal
 from compiler.scheduling.rivals import loaded, on_one_side, rivals
 from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.stream_demand import StreamDemand
@@ -59,10 +60,12 @@ def place(
     scheme: str = "scheduled",
     residents: Residents | None = None,
     device: DeviceRows | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> Places:
     """A place for every column of every buffer. Raises ModelFault where the chip is too small.
 
-    `residents` are those of a program that shares the device (`shared_memory`), `device` is the state of its RRAM.
+    `residents` are those of a program that shares the device (`shared_memory`), `device` is the state of its RRAM. After a
+    `rehearsal` columns keep apart from what they met in it, before all else.
 
     Each choice is final, so an order may run into a corner: no slice left for a column, or more byte streams over the VXM than
     there are. Then the next order is tried; the one that crowds the streams least is better than none. First, columns
@@ -70,17 +73,24 @@ def place(
     """
     if device and device.avoided:
         try:
-            return _placed(flow, chip, scheme, residents, device)
+            return _placed(flow, chip, scheme, residents, device, rehearsal)
         except NoRoomFault:
             device = device.last_resort()
-    return _placed(flow, chip, scheme, residents, device)
+    return _placed(flow, chip, scheme, residents, device, rehearsal)
 
 
-def _placed(flow: Flow, chip: Chip, scheme: str, residents: Residents | None, device: DeviceRows | None) -> Places:
+def _placed(
+    flow: Flow,
+    chip: Chip,
+    scheme: str,
+    residents: Residents | None,
+    device: DeviceRows | None,
+    rehearsal: Rehearsal | None,
+) -> Places:
     fault: ModelFault | None = None
     crowded: list[tuple[int, Places]] = []
     for packed, way, order in _attempts(flow, scheme):
-        placement = _Placement(flow, chip, scheme, packed, residents, device)
+        placement = _Placement(flow, chip, scheme, packed, residents, device, rehearsal)
         try:
             places = placement.run(order) if way == "order" else placement.run_by_freedom(order, way)
         except ModelFault as found:
@@ -159,7 +169,14 @@ class _Choice(NamedTuple):
 
 class _Placement:
     def __init__(
-        self, flow: Flow, chip: Chip, scheme: str, packed: bool, residents: Residents | None, device: DeviceRows | None
+        self,
+        flow: Flow,
+        chip: Chip,
+        scheme: str,
+        packed: bool,
+        residents: Residents | None,
+        device: DeviceRows | None,
+        rehearsal: Rehearsal | None,
     ) -> None:
         self.flow, self.chip, self.rram, self.packed = flow, chip, chip.rram, packed
         self.colouring = BankColouring(follows(flow), self.rram) if self.rram and scheme == "scheduled" else None
@@ -195,6 +212,9 @@ class _Placement:
             self.move_in(residents)
         if device:
             self.settle(device)
+        self.rehearsal = rehearsal.again() if rehearsal else None
+        if rehearsal:
+            self.keep_rram(rehearsal.places)
 
     def move_in(self, residents: Residents) -> None:
         """Beside another program: keep off its words, and take the places of what is shared."""
@@ -240,6 +260,20 @@ class _Placement:
                 self.slices[found.unit].blocked.append((found.base, found.base + buffer.words_per_place(segment)))
         for unit in self.chip.slices("rram"):
             self.slices[unit.name].blocked.sort()
+
+    def keep_rram(self, places: Places) -> None:
+        """Weights in RRAM stay where they are: loads wait for the banks of others as they have been laid out for."""
+        end = len(self.flow.trips)
+        for name, buffer in self.flow.buffers.items():
+            if buffer.memory != "rram" or self.places[name]:
+                continue
+            self.places[name] = places[name]
+            for (segment, _, tile, _), place in places[name].items():
+                group, side = (name, segment, tile), self.chip.units[place.unit].side
+                assert side is not None
+                self.side_of[group] = side
+                self.chosen[group] = (*self.chosen.get(group, ()), place.unit)
+                self.slices[place.unit].take(place.base, buffer.words_per_place(segment), 0, end)
 
     def can_have(self, group: Group, units: list[str]) -> bool:
         """May a column group lie in these slices, next to what has been chosen?"""
@@ -350,6 +384,8 @@ class _Placement:
             place = self.places[name].pop((segment, stripe, tile, byte))
             self.slices[unit].give_back(place.base, words, *self.lives[name])
         self.words_on_side[buffer.memory, self.side_of.pop(group)] -= words * len(units)
+        if self.rehearsal:
+            self.rehearsal.add(group, units, -1)
         if (segment, tile) in buffer.sides:
             self.side_of[group] = buffer.sides[segment, tile]
         self.traffic.remove(group, units)
@@ -369,6 +405,7 @@ class _Placement:
         life = self.lives[name]
         stays = buffer.role in ("param", "state", "constant")
         apart = self.operations.around(*life, APART_OPERATIONS)
+        met = self.met(group, buffer)
         for share in (False, True):
             for side in self.sides(buffer, group, forbidden):
                 free: list[_Choice] = []
@@ -379,9 +416,8 @@ class _Placement:
                         continue
                     base = self.base(group, unit, words, life, apart, share, stays)
                     if base is not None:
-                        free.append(
-                            _Choice(self.cost(group, buffer, unit.name, number, contended, passed), number, unit.name, base)
-                        )
+                        cost = self.cost(group, buffer, unit.name, number, contended, passed, met[unit.name])
+                        free.append(_Choice(cost, number, unit.name, base))
                 if len(free) >= width:
                     self.take(group, buffer, side, sorted(free, key=lambda c: c.cost)[:width], words)
                     return True
@@ -407,11 +443,18 @@ class _Placement:
             return self.colouring.neighbours(group)
         return self.rivals.get(group, set())
 
+    def met(self, group: Group, buffer: Buffer) -> Counter[str]:
+        """What the group would meet in each slice, as the rehearsal has it."""
+        if self.rehearsal is None or buffer.memory == "rram":
+            return Counter()
+        return Counter(dict(zip(self.rehearsal.numbers, self.rehearsal.overlaps(group).tolist(), strict=True)))
+
     def cost(
-        self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str], passed: Counter[str]
+        self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str], passed: Counter[str], met: int
     ) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
-        constants crowd in the innermost; everything else spreads over the slices that have neither."""
+        constants crowd in the innermost; everything else spreads over the slices that have neither. After a rehearsal what a
+        group `met` counts before that."""
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
@@ -421,10 +464,10 @@ class _Placement:
         if _constant(buffer):
             within = unit not in self.for_constants
             crowd = -passed[unit] if group in self.in_passing.get(group, ()) else 0
-            return (unit in self.for_loads, within, contended[unit], crowd, self.traffic.at_once(group, unit), number)
+            return (unit in self.for_loads, within, met, contended[unit], crowd, self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
         apart = loads or unit in self.for_constants
-        return (contended[unit], apart, passed[unit], self.traffic.at_once(group, unit), number)
+        return (met, contended[unit], apart, passed[unit], self.traffic.at_once(group, unit), number)
 
     def is_filled(self, group: Group, buffer: Buffer, unit: str) -> bool:
         """Whether known weights have their share of the slice."""
@@ -460,6 +503,8 @@ class _Placement:
         self.words_on_side[buffer.memory, side] += words * len(units)
         if buffer.memory == "sram":
             self.traffic.add(group, self.chosen[group])
+            if self.rehearsal:
+                self.rehearsal.add(group, self.chosen[group])
         step = self.word_step if buffer.memory == "rram" else 1
         for i, (unit, base) in enumerate(self.bases(group, buffer, units, words)):
             self.slices[unit].take(base, words, *self.lives[name])

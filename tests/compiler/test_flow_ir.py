@@ -186,7 +186,7 @@ def test_bytes_do_not_depend_on_the_hash_seed() -> None:
 def test_the_default_pipeline_is_what_its_passes_print() -> None:
     steps = parse_passes(DEFAULT_PIPELINE)
     assert parse_passes(",".join(str(step.pipeline_pass_spec(include_default=True)) for step in steps)) == steps
-    assert steps[-4] == LowerToFlowPass(fuse_limit=8)
+    assert steps[-5] == LowerToFlowPass(fuse_limit=8)
     assert set(STAGES.values()) <= {step.name for step in steps}
 
 

@@ -1,0 +1,56 @@
+"""Places by what a schedule has shown, and a schedule for these places, a few times over; the best stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from compiler.scheduling.dependences import dependence_graph
+from compiler.scheduling.flow_schedule import TripFault, find_starts, place_trips
+from compiler.scheduling.list_scheduler import Scheduled
+from compiler.scheduling.placed import PlacedTrip, Places
+from compiler.scheduling.placement import NoRoomFault
+from compiler.scheduling.rehearsal import Rehearsal
+from compiler.scheduling.trip import Flow
+from isa.chip import Chip
+
+
+@dataclass(frozen=True, slots=True)
+class _Solution:
+    places: Places
+    trips: list[PlacedTrip]
+    graph: nx.DiGraph[int]
+    starts: Sequence[Scheduled]
+
+    @property
+    def cycles(self) -> int:
+        return max((found.start + trip.duration for trip, found in zip(self.trips, self.starts, strict=True)), default=0)
+
+
+def refine(
+    flow: Flow,
+    places: Places,
+    starts: Sequence[Scheduled],
+    chip: Chip,
+    rounds: int,
+    place_again: Callable[[Rehearsal], Places],
+) -> tuple[Places, Sequence[Scheduled]]:
+    """Places and a schedule for them that takes no more cycles than the given one.
+
+    Each round places the flow by the schedule of the round before. It ends early where that finds no place for something.
+    """
+    trips = place_trips(flow, places, chip)
+    best = last = _Solution(places, trips, dependence_graph(trips, chip), starts)
+    for _ in range(rounds):
+        rehearsal = Rehearsal(flow, last.places, last.trips, last.graph, last.starts, chip)
+        try:
+            places = place_again(rehearsal)
+            trips = place_trips(flow, places, chip)
+            graph = dependence_graph(trips, chip)
+            last = _Solution(places, trips, graph, find_starts(trips, chip, graph=graph))
+        except (NoRoomFault, TripFault):
+            break
+        best = min(best, last, key=lambda solution: solution.cycles)
+    return best.places, best.starts

@@ -1,0 +1,50 @@
+"""`place-again`: places by the times of the schedule, and a schedule for these places.
+
+Needs a scheduled flow and its chip; leaves one that takes no more cycles. Weights in RRAM keep their places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from compiler.context import beside_of, device_of, require_chip_of
+from compiler.dialects.flow_reader import flow_of, places_of, program_in, schedule_of
+from compiler.dialects.flow_writer import set_places, set_schedule
+from compiler.scheduling.chip_fit import require_chip
+from compiler.scheduling.placement import place
+from compiler.scheduling.refinement import refine
+from compiler.scheduling.shared_memory import residents_of
+
+TRIPS_SCHEDULED = 16_000
+"""Trips that all rounds together schedule at most, for each takes its time (our choice)."""
+
+
+@dataclass(frozen=True)
+class PlaceAgainPass(ModulePass):
+    """Buffers get other places where trips waited for ports of SRAM, and trips another schedule, up to `rounds` times.
+
+    Of large programs fewer times (`TRIPS_SCHEDULED`). The best of all schedules stays.
+    """
+
+    name = "place-again"
+
+    rounds: int = 2
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        chip = require_chip_of(ctx, self.name)
+        program = program_in(op, self.name)
+        flow = flow_of(program)
+        places, schedule = places_of(program, flow), schedule_of(program)
+        require_chip(flow, chip, places)
+        rounds = min(self.rounds, TRIPS_SCHEDULED // max(len(flow.trips), 1))
+        beside = beside_of(ctx)
+        residents, device = residents_of(beside) if beside else None, device_of(ctx)
+        places, schedule = refine(
+            flow, places, schedule, chip, rounds, lambda rehearsal: place(flow, chip, "scheduled", residents, device, rehearsal)
+        )
+        set_places(program, flow, places)
+        set_schedule(program, schedule)
