@@ -213,6 +213,7 @@ def _stencil_hints(block: Block, chip: Chip, copies: bool) -> dict[SSAValue, Hin
             if alike is None and value in given:
                 alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), _segments(value, chip))
             if alike is not None:
+                alike = _cut_for_readers(value, alike, chip)
                 beside = copies and len(alike.segments) > 1 and _read_across(value, chip)
                 hints[value] = replace(alike, beside=(alike,) if beside else ())
     return hints
@@ -229,6 +230,18 @@ def _depthwise_hints(groups: dict[Operation, Cluster], chip: Chip, copies: bool)
             shares = Hint(borders, near)
             hints[cluster.result] = replace(shares, beside=(shares,) if copies and _read_across(cluster.result, chip) else ())
     return hints
+
+
+def _cut_for_readers(value: SSAValue, hint: Hint, chip: Chip) -> Hint:
+    """Further borders where planes of a side, which end their shares in one trip, would read one segment of an image."""
+    for op in (use.operation for use in value.uses if isinstance(use.operation, StencilOp)):
+        borders = stencil_plan(op, chip).borders
+        single = tensor_of(op.result).shape[:2] == tensor_of(value).shape[:2] and len({b.offset for b in op.block_list}) == 1
+        if single and set(hint.segments) < set(borders):
+            segments = [max(s for s in hint.segments if s <= border) for border in borders]
+            sides = tuple(hint.segment_sides[hint.segments.index(s)] for s in segments) if hint.segment_sides else ()
+            hint = replace(hint, segments=borders, segment_sides=sides)
+    return hint
 
 
 def _read_across(value: SSAValue, chip: Chip) -> bool:
