@@ -46,7 +46,7 @@ class BufferOp(IRDLOperation):
     `flow.buffer @w param in rram stripes 4 segments [0] sides "we" digest "9f…" : tensor<8x32xi8>`
 
     `segments` are the first rows of the row ranges that may lie in different slices; row l of a segment lies in stripe
-    l mod `stripes`. `spare` words follow the last row of every place, where scatters put what belongs to another stripe.
+    l mod `stripes`. `spare` words follow the last row of every place, where scatters put what belongs elsewhere.
     `sides` has a letter for every tile of every segment: w or e where the side is fixed, '.' where not.
     `packs [224, 224, 3] by [112, 23, …]` says how the host makes it of a tensor of that shape (`isa.packing.Packing.numbers`).
     Placement adds `at ["sram.e0", "sram.w1"] slices [0, 1] bases [0, 64]`: for each segment, stripe, tile and byte, in
@@ -219,24 +219,26 @@ class GatherOp(IRDLOperation):
 
 @irdl_op_definition
 class ScatterOp(IRDLOperation):
-    """Vectors into the words that an index value names, of the `limit` words that one stripe of a tile has:
-    `flow.scatter %k to @keys tile 0 stripe 1 by %i limit 9 count 4 : !flow.stream<f16, 4, 1, 2>, !flow.stream<i32, …>`."""
+    """Vectors into the words that an index value names, of the `limit` words that one stripe of a tile has in a segment:
+    `flow.scatter %k to @keys segment 0 tile 0 stripe 1 by %i limit 9 count 4 : !flow.stream<f16, 4, 1, 2>, !flow.stream<i32,
+    …>`."""
 
     name = "flow.scatter"
     source = operand_def(StreamType)
     buffer = prop_def(FlatSymbolRefAttrConstr)
+    segment = prop_def(IntegerAttr[I64])
     tile = prop_def(IntegerAttr[I64])
     stripe = prop_def(IntegerAttr[I64])
     index = operand_def(StreamType)
     limit = prop_def(IntegerAttr[I64])
     count = prop_def(IntegerAttr[I64])
     assembly_format = (
-        "$source `to` $buffer `tile` $tile `stripe` $stripe `by` $index `limit` $limit `count` $count attr-dict "
-        "`:` type($source) `,` type($index)"
+        "$source `to` $buffer `segment` $segment `tile` $tile `stripe` $stripe `by` $index `limit` $limit `count` $count "
+        "attr-dict `:` type($source) `,` type($index)"
     )
 
     def verify_(self) -> None:
-        at_least(self.name, 0, tile=self.tile, stripe=self.stripe)
+        at_least(self.name, 0, segment=self.segment, tile=self.tile, stripe=self.stripe)
         at_least(self.name, 1, limit=self.limit, count=self.count)
         index = stream_of(self.index).fields
         if index[0] != "i32":

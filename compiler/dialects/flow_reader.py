@@ -129,7 +129,7 @@ _READERS: dict[str, Callable[[dict[str, Any], list[int], int], Node]] = {
         _name(p), _int(p, "tile"), _int(p, "byte"), i[0], _int(p, "limit"), _int(p, "count"), _int(p, "every"), r
     ),
     "flow.scatter": lambda p, i, r: Scatter(
-        _name(p), _int(p, "tile"), _int(p, "stripe"), i[1], i[0], _int(p, "limit"), _int(p, "count")
+        _name(p), _int(p, "segment"), _int(p, "tile"), _int(p, "stripe"), i[1], i[0], _int(p, "limit"), _int(p, "count")
     ),
     "flow.load": lambda p, i, r: Load(
         tuple(p["planes"].get_values()), i[0], p["mode"].data.value, _int(p, "count"), _int(p, "row"), "transposed" in p

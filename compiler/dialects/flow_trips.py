@@ -189,11 +189,13 @@ def _rows_of_block(node: ReadBlockOp, buffers: dict[str, BufferOp]) -> int:
 
 def _verify_scatter(node: ScatterOp, buffer: BufferOp) -> None:
     name, stripes = buffer_name(node), buffer.stripes.value.data
-    if len(buffer.segments.get_values()) > 1:
-        raise VerifyException(f"{node.name}: @{name} lies in several segments")
+    segments, segment = buffer.segments.get_values(), node.segment.value.data
+    if segment >= len(segments):
+        raise VerifyException(f"{node.name}: segment {segment} of @{name}, which has {len(segments)}")
+    rows = (*segments[1:], buffer.rows())[segment] - segments[segment]
     if node.stripe.value.data >= stripes:
         raise VerifyException(f"{node.name}: stripe {node.stripe.value.data} of @{name}, which has {stripes}")
-    words = -(-buffer.rows() // stripes) + (buffer.spare.value.data if buffer.spare else 0)
+    words = -(-rows // stripes) + (buffer.spare.value.data if buffer.spare else 0)
     if node.limit.value.data > words:
         raise VerifyException(f"{node.name}: limit {node.limit.value.data} in @{name}, where a stripe has {words} words")
     element, _, _, streams = stream_of(node.source).fields

@@ -190,6 +190,7 @@ def _write_gather(n: Gather, a: _Shared) -> _Written:
 def _write_scatter(n: Scatter, a: _Shared) -> _Written:
     return ir.ScatterOp, (n.source, n.index), {
         "buffer": a.buffer(n.buffer),
+        "segment": a.number(n.segment),
         "tile": a.number(n.tile),
         "stripe": a.number(n.stripe),
         "limit": a.number(n.limit),

@@ -17,7 +17,7 @@ from compiler.lowering.copies import copy_rows
 from compiler.lowering.fusion import Cluster, converts_by_reading
 from compiler.lowering.lane_maps import lane_places, lane_sides
 from compiler.lowering.lane_permutes import permuted
-from compiler.lowering.lane_tree import FUNCTIONS, folded
+from compiler.lowering.lane_tree import FUNCTIONS, folded, parts_together
 from compiler.lowering.views import View, runs, view_of
 from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.chip import Side
@@ -117,7 +117,8 @@ class ClusterBody:
         if parts is None or self.lowering.made(value):
             return (self.lowering.view(value),)
         others = sum(BYTES[tensor_of(v).type] for v in self.operands if v is not value)
-        enough = others + len(parts.views) * BYTES[tensor_of(value).type] <= self.lowering.chip.streams * 3 // 4
+        apart = len({part.buffer for part in parts.views}) == len(parts.views)
+        enough = apart and others + len(parts.views) * BYTES[tensor_of(value).type] <= self.lowering.chip.streams * 3 // 4
         return parts.views if enough else (self.lowering.view(value),)
 
     def walks_of(self, op: ReshapeOp, result: View, taken: dict[str, View]) -> list[View]:
@@ -132,13 +133,15 @@ class ClusterBody:
         return [self.apart(words, op.x, taken), View(table, result.leading, (*[0] * (len(result.leading) - 1), 1), start, 1)]
 
     def parts_of(self, fold: ReduceOp) -> tuple[View, ...]:
-        """New buffers for the parts of a fold: the fold's own where there is one tile."""
+        """New memory for the parts of a fold: the fold's own where there is one tile."""
         lowering, tensor = self.lowering, tensor_of(fold.result)
         tiles = -(-tensor_of(fold.x).shape[-1] // lowering.chip.lanes)
         if tiles == 1:
             return (lowering.result(fold.result),)
         hint = lowering.hints.get(fold.result)
-        views = tuple(view_of(lowering.buffer("t", tensor, "temporary", hint)) for _ in range(tiles))
+        views = parts_together(lowering, tensor.type, tensor.shape[:-1], tiles) or tuple(
+            view_of(lowering.buffer("t", tensor, "temporary", hint)) for _ in range(tiles)
+        )
         lowering.parts[fold.result] = Parts(FUNCTIONS[fold.fn.data.value], views)
         return views
 

@@ -42,9 +42,9 @@ def lower_gather(lowering: Lowering, op: GatherOp) -> None:
         join_columns(lowering, entry_rows, target)
 
 
-def opposite(table: Buffer) -> Side:
+def opposite(table: Buffer, segment: int = 0) -> Side:
     """The side of the index, so that it passes the table's slices on its way over the chip."""
-    return "e" if table.sides[0, 0] == "w" else "w"
+    return "e" if table.sides[segment, 0] == "w" else "w"
 
 
 def _table(lowering: Lowering, op: GatherOp) -> Buffer:

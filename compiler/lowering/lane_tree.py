@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -10,12 +11,19 @@ from compiler.lowering.block_folds import fold_by_blocks
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, Parts
 from compiler.lowering.copies import copy_rows
-from compiler.lowering.views import View, runs
+from compiler.lowering.views import View, row_strides, runs
 from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.chip import Side
 from isa.spec import BY_MNEMONIC, ElementType
 
 FUNCTIONS = {"sum": "add", "max": "max", "min": "min"}
+ALONG_TIME = {"add": "sum", "max": "maxt", "min": "mint"}
+MOST_APART = 4
+"""Parts of a fold that lie apart, to be read at once; more of them lie in one buffer, and a running fold joins them (our
+choice)."""
+MOST_TOGETHER = 128
+"""Rows that such a fold walks: it gives one result for all parts of a row, so with many rows parts are better apart (our
+choice)."""
 
 
 def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function: str, target: View, kind: ElementType) -> None:
@@ -26,10 +34,20 @@ def lane_tree(lowering: Lowering, source: View, from_kind: ElementType, function
     wide: ElementType = "i32" if from_kind in ("i8", "i32") else "f32"
     tiles = -(-source.columns // lowering.chip.lanes)
     direct = tiles == 1 and wide == kind
-    parts = [target] if direct else [lowering.temporary(wide, target.shape, like=target) for _ in range(tiles)]
+    parts = (target,) if direct else parts_together(lowering, wide, target.leading, tiles)
+    parts = parts or tuple(lowering.temporary(wide, target.shape, like=target) for _ in range(tiles))
     fold_tiles(lowering, source, from_kind, function, parts)
     if not direct:
-        join_parts(lowering, Parts(FUNCTIONS[function], tuple(parts)), target)
+        join_parts(lowering, Parts(FUNCTIONS[function], parts), target)
+
+
+def parts_together(lowering: Lowering, kind: ElementType, leading: tuple[int, ...], tiles: int) -> tuple[View, ...]:
+    """Memory for many parts of few folds: those of one fold follow each other. Empty where they are better apart."""
+    if tiles <= MOST_APART or prod(leading) * tiles > MOST_TOGETHER:
+        return ()
+    buffer = lowering.temporary(kind, (*leading, tiles, 1)).buffer
+    strides = tuple(stride * tiles for stride in row_strides(leading))
+    return tuple(View(buffer, leading, strides, tile, 1) for tile in range(tiles))
 
 
 def fold_tiles(lowering: Lowering, source: View, from_kind: ElementType, function: str, parts: Sequence[View]) -> None:
@@ -48,6 +66,9 @@ def join_parts(lowering: Lowering, parts: Parts, target: View) -> None:
     """The parts in order, into the target in its type."""
     total = parts.views[0]
     wide = lowering.flow.buffers[total.buffer].type
+    if len({part.buffer for part in parts.views}) < len(parts.views):
+        _join_along_time(lowering, parts, target, wide)
+        return
     for i, part in enumerate(parts.views[1:]):
         last = i == len(parts.views) - 2
         into = target if last else lowering.temporary(wide, target.shape, like=target)
@@ -55,6 +76,19 @@ def join_parts(lowering: Lowering, parts: Parts, target: View) -> None:
         total = into
     if len(parts.views) == 1:
         _elementwise(lowering, f"{wide[0]}mov", [total], target)
+
+
+def _join_along_time(lowering: Lowering, parts: Parts, target: View, wide: ElementType) -> None:
+    """One running fold over parts that lie together."""
+    each, first = len(parts.views), parts.views[0]
+    for run in runs([target, first], lowering.flow.buffers):
+        trip = lowering.trip()
+        chain = Chain(trip, lowering.chip, run.count * each)
+        value = chain.read(first.buffer, wide, 0, run.starts[1], 1)
+        kind = lowering.flow.buffers[target.buffer].type
+        total = chain.operation(f"{wide[0]}{ALONG_TIME[parts.function]}", [value], kind, {"group": each})
+        every = each if run.count > 1 else 1
+        trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], total, run.count, every))
 
 
 def folded(lowering: Lowering, trip: Trip, value: int, function: str, width: int) -> int:

@@ -238,12 +238,21 @@ class MatmulJobs:
         groups, lowering = self.spread.groups, self.lowering
         if self.batches >= len(groups):
             return self.batch * len(groups) // self.batches
-        side = lowering.flow.buffers[weight.buffer].sides.get((0, weight.tile + tile))
+        side = self.side_of_weights(tile, weight)
         near = [i for i, planes in enumerate(groups) if side in (None, lowering.chip.planes[planes[0]].side)]
         near = near or list(range(len(groups)))
         turn = lowering.turns.get(near[0], 0)
         lowering.turns[near[0]] = turn + 1
         return near[turn % len(near)]
+
+    def side_of_weights(self, tile: int, weight: Stationary) -> Side | None:
+        """Where a tile column of weights lies; None where all planes are as near, for what is transposed lies on one side."""
+        buffer = self.lowering.flow.buffers[weight.buffer]
+        if not weight.transposed:
+            return buffer.sides.get((buffer.segment_of(weight.row), weight.tile + tile))
+        if len(buffer.segments) == 1:
+            return buffer.sides.get((0, weight.tile + tile))
+        return buffer.sides.get((buffer.segment_of(weight.row + tile * self.lowering.chip.lanes), weight.tile))
 
     def shared_tile(
         self, group: tuple[int, ...], side: Side | None, number: int, tile: int, chunks: list[Chunk], weight: Stationary

@@ -29,6 +29,7 @@ from compiler.dialects.graph import (
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Hint, Inside, RowsOf, weight_rows_per_cycle
 from compiler.lowering.fusion import ELEMENTWISE, Cluster
+from compiler.lowering.long_states import border_of_state
 from compiler.lowering.matmul_plan import Plan, plan
 from compiler.lowering.stencil_plan import stencil_plan
 from compiler.scheduling.shared_memory import Residents
@@ -47,10 +48,14 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
             hints[_lies_in(op.b, chip)] = Hint(stripes=weight_rows_per_cycle(chip, "sram", tensor_of(op.b).type))
     for op in matmuls if segmented else ():
         hints |= _fed_and_loaded(op, hints, chip)
-    for op in reversed([op for op in block.ops if isinstance(op, ScatterOp)]):
+    for number, op in enumerate(reversed([op for op in block.ops if isinstance(op, ScatterOp)])):
         # A scatter finds the stripe of a row in the lowest bits of its number.
         stripes = max(hints[value].stripes if value in hints else 1 for value in (op.x, op.result))
-        hints[op.result] = hints[op.x] = Hint(stripes=1 << stripes.bit_length() - 1)
+        hint = Hint(stripes=1 << stripes.bit_length() - 1)
+        if stripes > 1 and (border := border_of_state(op.x, chip)):
+            # The second part is the longer one: of keys it lies on one side, of values on the other.
+            hint = replace(hint, segments=(0, border), segment_sides=("e", "w") if number % 2 else ("w", "e"))
+        hints[op.result] = hints[op.x] = hint
     for op in block.ops:
         inside = _inside(op, groups[op], chip) if op in groups else None
         if inside:
@@ -95,12 +100,14 @@ def _fed_and_loaded(op: MatmulOp, hints: dict[SSAValue, Hint], chip: Chip) -> di
 
 
 def resident_hints(block: Block, residents: Residents | None) -> dict[SSAValue, Hint]:
-    """States that another program of the device has, and what scatters make of them, in as many stripes as there."""
+    """States that another program of the device has, and what scatters make of them, in the stripes and segments of there."""
     hints: dict[SSAValue, Hint] = {}
     for op in block.ops:
         symbol = residents.tensors.get(op.label) if residents and isinstance(op, StateOp) else None
         if symbol is not None:
-            hints[op.results[0]] = Hint(stripes=max(piece.row_step for piece in symbol.pieces))
+            stripes = max(piece.row_step for piece in symbol.pieces)
+            firsts = sorted({piece.row for piece in symbol.pieces})
+            hints[op.results[0]] = Hint(tuple(firsts[::stripes]), stripes=stripes)
         elif isinstance(op, ScatterOp) and op.x in hints:
             hints[op.result] = hints[op.x]
     return hints

@@ -35,17 +35,19 @@ def lower_scatter(lowering: Lowering, op: ScatterOp) -> None:
     rows = lowering.view(op.rows)
     rows = rows if rows.dense else _compact(lowering, op.rows, rows)
     count = rows.rows // per_entry
-    side = _side(lowering, buffer)
-    index = row_index(lowering, op.index, opposite(buffer))
-    rows = _on_side(lowering, op.rows, rows, opposite(buffer), side)
-    # What comes from the other side comes from as many slices at once; a quarter of them is left for everything else.
-    room = len(lowering.chip.slices("sram", opposite(buffer))) * 3 // 4 - buffer.bytes
-    together = max(1, min(room, lowering.chip.streams - buffer.bytes) // BYTES["i32"])
-    for part in range(per_entry):
-        each = View(rows.buffer, (count,), (per_entry,), rows.offset + part, rows.columns, rows.tile)
-        words = [_words(lowering, index, buffer, per_entry, part, stripe) for stripe in range(buffer.stripes)]
-        for first in range(0, buffer.stripes, together):
-            _scatter(lowering, buffer, each, dict(enumerate(words[first : first + together], first)))
+    _choose_sides(lowering, buffer)
+    for segment in range(len(buffer.segments)):
+        far = opposite(buffer, segment)
+        index = row_index(lowering, op.index, far)
+        near_rows = _on_side(lowering, op.rows, rows, far)
+        # What comes from the other side comes from as many slices at once; a quarter of them is left for everything else.
+        room = len(lowering.chip.slices("sram", far)) * 3 // 4 - buffer.bytes
+        together = max(1, min(room, lowering.chip.streams - buffer.bytes) // BYTES["i32"])
+        for part in range(per_entry):
+            each = View(near_rows.buffer, (count,), (per_entry,), near_rows.offset + part, near_rows.columns, near_rows.tile)
+            words = [_words(lowering, index, buffer, segment, per_entry, part, stripe) for stripe in range(buffer.stripes)]
+            for first in range(0, buffer.stripes, together):
+                _scatter(lowering, buffer, segment, each, dict(enumerate(words[first : first + together], first)))
 
 
 def updated_in_place(op: ScatterOp) -> str:
@@ -100,21 +102,21 @@ def _target(lowering: Lowering, op: ScatterOp) -> Buffer:
     return lowering.flow.buffers[target.buffer]
 
 
-def _side(lowering: Lowering, buffer: Buffer) -> Side:
-    """The side of the whole buffer; if it is open, the sides take turns."""
-    if len(buffer.segments) > 1 or buffer.stripes & (buffer.stripes - 1):
+def _choose_sides(lowering: Lowering, buffer: Buffer) -> None:
+    """One side for all tiles of a segment; where it is open, the sides take turns."""
+    if buffer.stripes & (buffer.stripes - 1) or any(first % buffer.stripes for first in buffer.segments):
         raise ModelFault(f"'{buffer.name}' has too many rows to be written at numbers known at run time")
-    known = set(buffer.sides.values())
-    side: Side = known.pop() if known else ("e" if len(lowering.scattered) % 2 else "w")
-    if not lowering.chip.slices("sram", side):
-        side = "w" if side == "e" else "e"
-    buffer.sides = {(0, tile): side for tile in range(buffer.tiles)}
-    buffer.spare_words = 1 if buffer.stripes > 1 else 0
+    for segment in range(len(buffer.segments)):
+        side: Side = "e" if (len(lowering.scattered) + segment) % 2 else "w"
+        side = buffer.sides.get((segment, 0), side)
+        if not lowering.chip.slices("sram", side):
+            side = "w" if side == "e" else "e"
+        buffer.sides |= {(segment, tile): side for tile in range(buffer.tiles)}
+    buffer.spare_words = 1 if buffer.stripes > 1 or len(buffer.segments) > 1 else 0
     lowering.scattered.add(buffer.name)
-    return side
 
 
-def _on_side(lowering: Lowering, value: SSAValue, rows: View, side: Side, other: Side) -> View:
+def _on_side(lowering: Lowering, value: SSAValue, rows: View, side: Side) -> View:
     """The rows on the other side of the VXM than the target, so that they and the index pass all its slices the same way: those
     that others read too as a copy, which leaves them free to lie elsewhere."""
     buffer = lowering.flow.buffers[rows.buffer]
@@ -136,19 +138,20 @@ def _compact(lowering: Lowering, value: SSAValue, view: View) -> View:
     return target
 
 
-def _words(lowering: Lowering, index: View, buffer: Buffer, per_entry: int, part: int, stripe: int) -> View:
-    """The word within a stripe for each row number: the spare one where the row belongs to another stripe."""
+def _words(lowering: Lowering, index: View, buffer: Buffer, segment: int, per_entry: int, part: int, stripe: int) -> View:
+    """The word within a stripe of a segment for each row number: the spare one where the row belongs elsewhere."""
     stripes = buffer.stripes
-    if stripes == 1 and per_entry == 1:
+    if stripes == 1 and per_entry == 1 and len(buffer.segments) == 1:
         return index
-    spare = buffer.words_per_place(0) - 1
-    key = (index.buffer, per_entry, part, stripe, stripes, spare)
+    spare = buffer.words_per_place(segment) - 1
+    first_row, end_row = buffer.segments[segment], buffer.segments[segment] + buffer.segment_rows(segment)
+    key = (index.buffer, per_entry, part, stripe, stripes, spare, first_row, end_row)
     if key in lowering.scatter_words:
         return lowering.scatter_words[key]
     target = lowering.temporary("i32", index.shape)
     place = lowering.flow.buffers[target.buffer]
-    side = opposite(buffer)
-    place.sides = {(segment, 0): side for segment in range(len(place.segments))}
+    side = opposite(buffer, segment)
+    place.sides = {(part, 0): side for part in range(len(place.segments))}
     for run in runs([index, target], lowering.flow.buffers):
         trip = lowering.trip()
         chain = Chain(trip, lowering.chip, run.count)
@@ -156,19 +159,26 @@ def _words(lowering: Lowering, index: View, buffer: Buffer, per_entry: int, part
         if per_entry > 1:
             value = chain.operation("imul", [value, immediate(per_entry, "i")], "i32")
             value = chain.operation("iadd", [value, immediate(part, "i")], "i32")
+        word = chain.operation("isub", [value, immediate(first_row, "i")], "i32") if first_row else value
         if stripes > 1:
-            at = chain.operation("iand", [value, immediate(stripes - 1, "i")], "i32")
+            at = chain.operation("iand", [word, immediate(stripes - 1, "i")], "i32")
             mine = chain.operation("ieq", [at, immediate(stripe, "i")], "i32")
-            word = chain.operation("ishr", [value, immediate(stripes.bit_length() - 1, "i")], "i32")
-            value = chain.operation("isel", [mine, word, immediate(spare, "i")], "i32")
-        trip.nodes.append(Write(target.buffer, 0, run.starts[1], run.steps[1], value, run.count))
+            word = chain.operation("ishr", [word, immediate(stripes.bit_length() - 1, "i")], "i32")
+            word = chain.operation("isel", [mine, word, immediate(spare, "i")], "i32")
+        if first_row:
+            before = chain.operation("ilt", [value, immediate(first_row, "i")], "i8")
+            word = chain.operation("isel", [before, immediate(spare, "i"), word], "i32")
+        if end_row < buffer.rows:
+            inside = chain.operation("ilt", [value, immediate(end_row, "i")], "i8")
+            word = chain.operation("isel", [inside, word, immediate(spare, "i")], "i32")
+        trip.nodes.append(Write(target.buffer, 0, run.starts[1], run.steps[1], word, run.count))
     lowering.scatter_words[key] = target
     return target
 
 
-def _scatter(lowering: Lowering, buffer: Buffer, rows: View, words: dict[int, View]) -> None:
-    """Rows past the words of several stripes, each of which takes those that it is told to."""
-    limit = buffer.words_per_place(0)
+def _scatter(lowering: Lowering, buffer: Buffer, segment: int, rows: View, words: dict[int, View]) -> None:
+    """Rows past the words of several stripes of a segment, each of which takes those that it is told to."""
+    limit = buffer.words_per_place(segment)
     numbers = [view.with_leading((view.rows,)) for view in words.values()]
     for run in runs([rows, *numbers], lowering.flow.buffers):
         for tile in range(buffer.tiles):
@@ -178,4 +188,4 @@ def _scatter(lowering: Lowering, buffer: Buffer, rows: View, words: dict[int, Vi
             for (stripe, view), start, step in zip(words.items(), run.starts[1:], run.steps[1:], strict=True):
                 index = trip.value("i32", run.count)
                 trip.nodes.append(Read(view.buffer, 0, start, step, run.count, index))
-                trip.nodes.append(Scatter(buffer.name, tile, stripe, index, source, limit, run.count))
+                trip.nodes.append(Scatter(buffer.name, segment, tile, stripe, index, source, limit, run.count))

@@ -195,7 +195,7 @@ class _Placer:
             )  # fmt: skip
         elif isinstance(node, Scatter):
             for byte in range(self.buffers[node.buffer].bytes):
-                place = self.places[node.buffer][0, node.stripe, node.tile, byte]
+                place = self.places[node.buffer][node.segment, node.stripe, node.tile, byte]
                 unit = chip.units[place.unit]
                 every = self.trip.values[node.source].every if node.count > 1 else 1
                 self.add(

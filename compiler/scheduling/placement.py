@@ -47,7 +47,7 @@ Way = Literal["freedom", "throughout", "lasting", "order"]
 """How column groups take their turns (`_attempts`)."""
 
 SHORT_WALK_ROWS = 16
-"""A walk of so few rows keeps nobody waiting for long (our choice)."""
+"""A walk of so few rows keeps nobody waiting for long, but waits itself while weights are loaded (our choice)."""
 
 
 class NoRoomFault(ModelFault):
@@ -138,9 +138,9 @@ def _slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
     return found
 
 
-def known_weights(buffer: Buffer) -> bool:
-    """Whether loads read it and it is the same in every run."""
-    return buffer.stripes > 1 and buffer.role in ("param", "constant")
+def kept_weights(buffer: Buffer) -> bool:
+    """Whether loads read it and its words are its own throughout: known weights, and states."""
+    return buffer.stripes > 1 and buffer.role in ("param", "constant", "state")
 
 
 def even_fill(flow: Flow, chip: Chip) -> dict[Side, int]:
@@ -148,7 +148,7 @@ def even_fill(flow: Flow, chip: Chip) -> dict[Side, int]:
 
     Beside the weights of one part of a program images of another part find words in slices that nothing is loaded from."""
     found: dict[Side, int] = {}
-    weights = [b for b in flow.buffers.values() if b.memory == "sram" and known_weights(b)]
+    weights = [b for b in flow.buffers.values() if b.memory == "sram" and kept_weights(b)]
     for side in ("w", "e"):
         blocks = [(b.stripes * b.bytes, b.words_per_place(s)) for b in weights for (s, _), at in b.sides.items() if at == side]
         if blocks:
@@ -466,13 +466,16 @@ class _Placement:
             crowd = -passed[unit] if group in self.in_passing.get(group, ()) else 0
             return (unit in self.for_loads, within, met, contended[unit], crowd, self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
+        if buffer.segment_rows(group[1]) <= SHORT_WALK_ROWS:
+            constants = unit in self.for_constants
+            return (met, loads, contended[unit], constants, passed[unit], self.traffic.at_once(group, unit), number)
         apart = loads or unit in self.for_constants
         return (met, contended[unit], apart, passed[unit], self.traffic.at_once(group, unit), number)
 
     def is_filled(self, group: Group, buffer: Buffer, unit: str) -> bool:
-        """Whether known weights have their share of the slice."""
+        """Whether weights that stay have their share of the slice."""
         level = self.slices[unit].used + buffer.words_per_place(group[1]) // 2
-        return known_weights(buffer) and level > self.even_fill.get(self.chip.units[unit].side or "w", level)
+        return kept_weights(buffer) and level > self.even_fill.get(self.chip.units[unit].side or "w", level)
 
     def sides(self, buffer: Buffer, group: Group, forbidden: set[str]) -> list[Side]:
         present: list[Side] = [s for s in ("w", "e") if self.chip.slices(buffer.memory, s)]
@@ -517,7 +520,7 @@ class _Placement:
         slices = {unit.name for unit in self.chip.slices(buffer.memory, side)}
         if buffer.role != "temporary" or 2 * len(wider & slices) <= len(slices):
             self.for_loads = wider
-            self.for_made_weights.update(() if known_weights(buffer) else units)
+            self.for_made_weights.update(() if kept_weights(buffer) else units)
 
     def bases(self, group: Group, buffer: Buffer, units: list[_Choice], words: int) -> list[tuple[str, int]]:
         """(slice, first word): behind what is there, in RRAM as far behind it as the start bank of the group asks for."""

@@ -34,7 +34,7 @@ class Buffer:
     `segments` are the first rows of the row ranges that may lie in different slices. Within a segment, row l lies in stripe
     l mod `stripes` at address l div `stripes`, so that consecutive rows come from different slices at once.
     `sides` fixes the hemisphere of a (segment, tile); others are chosen by placement. `spare_words` follow the last row in
-    every place: a scatter puts there what belongs to another stripe, and nobody reads them.
+    every place: a scatter puts there what belongs elsewhere, and nobody reads them.
     `packing` is how the host makes the tensor of what it gives, if it does.
     """
 
@@ -162,9 +162,10 @@ class Gather:
 
 @dataclass(slots=True)
 class Scatter:
-    """Vectors into the words that an index value names, of the `limit` words that one stripe of a tile has."""
+    """Vectors into the words that an index value names, of the `limit` words that one stripe of a tile has in a segment."""
 
     buffer: str
+    segment: int
     tile: int
     stripe: int
     index: int
@@ -244,7 +245,7 @@ Node = Read | ReadBlock | Gather | Scatter | Load | Swap | Feed | Compute | Writ
 def touched(node: Node, buffers: dict[str, Buffer]) -> list[Group]:
     """Column groups that a node reads or writes."""
     if isinstance(node, (Gather, Scatter)):
-        return [(node.buffer, 0, node.tile)]
+        return [(node.buffer, node.segment if isinstance(node, Scatter) else 0, node.tile)]
     if isinstance(node, (Read, ReadBlock, Write)):
         buffer = buffers[node.buffer]
         if isinstance(node, ReadBlock) and node.beside:

@@ -7,7 +7,7 @@ all added up share their scales, and the sum is multiplied by them. Where the mo
 itself (dequantize of an i8 tensor), that tensor and its scales are used.
 
 Where an f16 product is all that reads a softmax, the rows of the product are divided by the sums instead of the shares
-(`late_division`).
+(`late_division`). Sums over the rows of a long state are two, one for each side of the chip (`halved_products`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from compiler.context import weights_of
+from compiler.context import chip_of, weights_of
 from compiler.dialects import graph
 from compiler.dialects.graph_program import main_block
 from compiler.dialects.graph_types import source_place, tensor_of
@@ -30,6 +30,7 @@ from compiler.lowering.summed_rows import makers_of_sum
 from compiler.reference.evaluate import RULES
 from compiler.transforms.emitter import Emitter, replace
 from compiler.transforms.f16_passes import Product, again, three_passes
+from compiler.transforms.halved_products import halve_products
 from compiler.transforms.late_division import divide_after
 from compiler.weights import WeightStore
 from isa.chip import load_chip
@@ -180,6 +181,9 @@ class SetPrecisionPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.matmul not in CHOICES:
             raise ModelFault(f"set-precision: matmul='{self.matmul}' is none of {', '.join(CHOICES)}")
+        chip = chip_of(ctx)
+        if chip is not None:
+            halve_products(op, chip)
         quantiser = _Quantiser(weights_of(ctx), op)
         for product in open_products(op):
             emit = Emitter.before(product)

@@ -262,7 +262,18 @@ flow.program lanes 8 {
   flow.trip "t" {
     %a = flow.read @s tile 0 row 0 step 1 count 4 : !flow.stream<f32, 4, 1, 4>
     %i = flow.read @i tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 1, 4>
-    flow.scatter %a to @s tile 0 stripe 2 by %i limit 4 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
+    flow.scatter %a to @s segment 0 tile 0 stripe 2 by %i limit 4 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
+  }
+}
+// -----
+// CHECK: segment 1 of @s, which has 1
+flow.program lanes 8 {
+  flow.buffer @s state in sram stripes 2 segments [0] : tensor<8x8xf32>
+  flow.buffer @i input in sram stripes 1 segments [0] : tensor<4x1xi32>
+  flow.trip "t" {
+    %a = flow.read @s tile 0 row 0 step 1 count 4 : !flow.stream<f32, 4, 1, 4>
+    %i = flow.read @i tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 1, 4>
+    flow.scatter %a to @s segment 1 tile 0 stripe 1 by %i limit 4 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
   }
 }
 // -----
@@ -273,7 +284,7 @@ flow.program lanes 8 {
   flow.trip "t" {
     %a = flow.read @s tile 0 row 0 step 1 count 4 : !flow.stream<f32, 4, 1, 4>
     %i = flow.read @i tile 0 row 0 step 1 count 4 : !flow.stream<i32, 4, 1, 4>
-    flow.scatter %a to @s tile 0 stripe 1 by %i limit 5 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
+    flow.scatter %a to @s segment 0 tile 0 stripe 1 by %i limit 5 count 4 : !flow.stream<f32, 4, 1, 4>, !flow.stream<i32, 4, 1, 4>
   }
 }
 // -----

@@ -71,11 +71,11 @@ flow.program lanes 8 {
   flow.buffer @s state in sram stripes 2 segments [0] spare 1 sides "e" : tensor<7x8xf16>
   flow.buffer @x input in sram stripes 1 segments [0] : tensor<2x8xf16>
   flow.buffer @i input in sram stripes 1 segments [0] : tensor<2x1xi32>
-  // CHECK: flow.scatter %{{.*}} to @s tile 0 stripe 1 by %{{.*}} limit 5 count 2 : !flow.stream<f16, 2, 1, 2>, !flow.stream<i32, 2, 1, 4>
+  // CHECK: flow.scatter %{{.*}} to @s segment 0 tile 0 stripe 1 by %{{.*}} limit 5 count 2 : !flow.stream<f16, 2, 1, 2>, !flow.stream<i32, 2, 1, 4>
   flow.trip "keys" {
     %x = flow.read @x tile 0 row 0 step 1 count 2 : !flow.stream<f16, 2, 1, 2>
     %i = flow.read @i tile 0 row 0 step 1 count 2 : !flow.stream<i32, 2, 1, 4>
-    flow.scatter %x to @s tile 0 stripe 1 by %i limit 5 count 2 : !flow.stream<f16, 2, 1, 2>, !flow.stream<i32, 2, 1, 4>
+    flow.scatter %x to @s segment 0 tile 0 stripe 1 by %i limit 5 count 2 : !flow.stream<f16, 2, 1, 2>, !flow.stream<i32, 2, 1, 4>
   }
 }
 
