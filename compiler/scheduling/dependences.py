@@ -8,7 +8,7 @@ read, and read before it is replaced. Distances are exact, so a consumer may cha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -85,12 +85,42 @@ def _distance(earlier: _Access, later: _Access, gap: int) -> int | None:
     return int(np.max(a_cycles[ia] - b_cycles[ib])) + gap
 
 
+BLOCK_WORDS = 64
+"""Words of a slice whose accesses are kept together, to find those of a range (our choice)."""
+
+
+class _Accesses:
+    """Accesses of one slice, to be found by the words that they touch."""
+
+    def __init__(self) -> None:
+        self.blocks: defaultdict[int, list[_Access]] = defaultdict(list)
+
+    def add(self, access: _Access) -> None:
+        for block in range(access.low // BLOCK_WORDS, access.high // BLOCK_WORDS + 1):
+            self.blocks[block].append(access)
+
+    def near(self, low: int, high: int) -> Iterator[_Access]:
+        """Those that touch words within low … high, or around them, each once."""
+        first = low // BLOCK_WORDS
+        for block in range(first, high // BLOCK_WORDS + 1):
+            for access in self.blocks.get(block, ()):
+                # One of several blocks counts in the first that the two have in common.
+                if access.low <= high and low <= access.high and block == max(first, access.low // BLOCK_WORDS):
+                    yield access
+
+    def forget(self, low: int, high: int, trip: int) -> None:
+        """Those of other trips than this one that touch nothing but words within low … high."""
+        for block in range(low // BLOCK_WORDS, high // BLOCK_WORDS + 1):
+            if block in self.blocks:
+                self.blocks[block] = [a for a in self.blocks[block] if a.trip == trip or not (low <= a.low and a.high <= high)]
+
+
 class _Memory:
     """Accesses of one slice so far that a later one may still have to wait for."""
 
     def __init__(self) -> None:
-        self.writes: list[_Access] = []
-        self.reads: list[_Access] = []
+        self.writes = _Accesses()
+        self.reads = _Accesses()
 
 
 def dependence_graph(trips: list[PlacedTrip], chip: Chip) -> nx.DiGraph[int]:
@@ -155,27 +185,22 @@ def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:
         mask = f.get("mask", -1)
         mine = _Access(trip, step.offset, f["addr"], f.get("step", 0), step.rep, step.every, step.latency, mask)
     if step.mnemonic in ("read", "gather"):
-        low, high = mine.low, mine.high
-        for write in memory.writes:
-            if write.high < low or high < write.low:
-                continue
+        for write in memory.writes.near(mine.low, mine.high):
             distance = _distance(write, mine, write.latency)
             if distance is not None:
                 wait(write.trip, trip, distance)
-        memory.reads.append(mine)
+        memory.reads.add(mine)
         return
-    low, high = mine.low, mine.high
-    for earlier in (*memory.writes, *memory.reads):
-        if earlier.high < low or high < earlier.low:
-            continue
-        distance = _distance(earlier, mine, 1)
-        if distance is not None:
-            wait(earlier.trip, trip, distance)
+    for accesses in (memory.writes, memory.reads):
+        for earlier in accesses.near(mine.low, mine.high):
+            distance = _distance(earlier, mine, 1)
+            if distance is not None:
+                wait(earlier.trip, trip, distance)
     if step.mnemonic == "write" and step.fields.get("step", 0) in (0, 1) and mine.mask == -1:
         # What this write replaces as a whole needs no watching any more: who waits for it has waited for them.
-        memory.writes = [w for w in memory.writes if w.trip == trip or not (mine.low <= w.low and w.high <= mine.high)]
-        memory.reads = [r for r in memory.reads if r.trip == trip or not (mine.low <= r.low and r.high <= mine.high)]
-    memory.writes.append(mine)
+        memory.writes.forget(mine.low, mine.high, trip)
+        memory.reads.forget(mine.low, mine.high, trip)
+    memory.writes.add(mine)
 
 
 class _PlaneOrder:

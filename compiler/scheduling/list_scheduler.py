@@ -77,9 +77,10 @@ def schedule(trips: list[PlacedTrip], graph: nx.DiGraph[int], chip: Chip, progra
 
 def _place(trip: PlacedTrip, earliest: int, tables: Reservations) -> Scheduled:
     start = earliest
+    steps = list(trip.steps)
     while True:
         tables.reserve_horizon(start + trip.duration + 2 * tables.chip.width)
-        later = _fixed_conflict(trip, start, tables)
+        later = _fixed_conflict(steps, trip.load_side, start, tables)
         if not later:
             slots = _choose_slots(trip, start, tables)
             streams = None if slots is None else _choose_streams(trip, start, tables)
@@ -97,37 +98,49 @@ def _span(step: Step, start: int) -> tuple[int, int]:
     return first, first + (step.rep - 1) * step.every
 
 
-def _fixed_conflict(trip: PlacedTrip, start: int, tables: Reservations) -> int:
-    """Cycles to move by because of a resource without alternatives; 0 if there is none."""
-    for step in trip.steps:
-        first, last = _span(step, start)
-        if len(step.slots) == 1:
-            for name in (step.slots[0], *step.hold):
-                later = tables.conflict_slot(name, first, last)
-                if later:
-                    return later
-        later = _memory_conflict(step, first, tables)
+def _fixed_conflict(steps: list[Step], load_side: str, start: int, tables: Reservations) -> int:
+    """Cycles to move by because of a resource without alternatives; 0 if there is none.
+
+    The step that meets a conflict comes first the next time: it is the likeliest to meet another.
+    """
+    for i, step in enumerate(steps):
+        later = _conflict_of(step, load_side, start, tables)
         if later:
+            steps.insert(0, steps.pop(i))
             return later
-        if step.mnemonic == "load":
-            later = tables.conflict_load(trip.load_side, first, step.rep, step.every, step.fields["streams"])
-            if later:
-                return later
     return 0
 
 
+def _conflict_of(step: Step, load_side: str, start: int, tables: Reservations) -> int:
+    first, last = _span(step, start)
+    if len(step.slots) == 1:
+        for name in (step.slots[0], *step.hold):
+            later = tables.conflict_slot(name, first, last)
+            if later:
+                return later
+    if step.mnemonic == "load":
+        return tables.conflict_load(load_side, first, step.rep, step.every, step.fields["streams"])
+    return _memory_conflict(step, first, tables) if step.mnemonic in _MEMORY else 0
+
+
+_MEMORY = ("read", "write", "gather", "scatter")
+
+
 def _memory_conflict(step: Step, first: int, tables: Reservations) -> int:
-    if step.mnemonic not in ("read", "write", "gather", "scatter"):
-        return 0
     unit, port = step.slots[0].rsplit(".", 1)
     if unit.startswith("rram"):
-        if step.mnemonic == "gather":
-            return tables.conflict_bank(unit, gather_windows(step, first, tables.chip))
-        windows = tables.bank_windows(step.fields["addr"], step.fields.get("step", 0), first, step.rep, step.every)
-        if windows is None:
-            raise NoPlaceError(f"{unit}: a burst returns to a bank before it is free")
-        return tables.conflict_bank(unit, windows)
+        return tables.conflict_bank(unit, _bank_windows(step, tables), first)
     return 1 if tables.conflict_half(unit, port, _halves(step, first, tables)) else 0
+
+
+def _bank_windows(step: Step, tables: Reservations) -> list[tuple[int, int, int]]:
+    """(bank, first cycle, end) in which a step keeps banks busy, from its first dispatch. Raises NoPlaceError."""
+    if step.mnemonic == "gather":
+        return gather_windows(step, 0, tables.chip)
+    windows = tables.bank_windows(step.fields["addr"], step.fields.get("step", 0), step.rep, step.every)
+    if windows is None:
+        raise NoPlaceError(f"{step.slots[0]}: a burst returns to a bank before it is free")
+    return windows
 
 
 def _halves(step: Step, first: int, tables: Reservations) -> list[tuple[int, slice]]:
@@ -246,14 +259,10 @@ def _take(trip: PlacedTrip, found: Scheduled, tables: Reservations) -> None:
 
 
 def _take_memory(step: Step, first: int, tables: Reservations) -> None:
-    if step.mnemonic not in ("read", "write", "gather", "scatter"):
+    if step.mnemonic not in _MEMORY:
         return
     unit, port = step.slots[0].rsplit(".", 1)
     if unit.startswith("rram"):
-        if step.mnemonic == "gather":
-            windows = gather_windows(step, first, tables.chip)
-        else:
-            windows = tables.bank_windows(step.fields["addr"], step.fields.get("step", 0), first, step.rep, step.every) or []
-        tables.take_bank(unit, windows)
+        tables.take_bank(unit, _bank_windows(step, tables), first)
     else:
         tables.take_half(unit, port, _halves(step, first, tables))

@@ -36,6 +36,8 @@ class Reservations:
             for unit in chip.slices("rram"):
                 for bank in range(chip.rram.banks):
                     self.banks[unit.name, bank] = bytearray(horizon)
+        self.windows: dict[tuple[int, int, int, int], list[tuple[int, int, int]] | None] = {}
+        """What `bank_windows` has found."""
         self.loads = {side: bytearray(horizon) for side in ("w", "e")}
         self.streams: dict[Direction, Bits] = {d: np.zeros((chip.streams, horizon), np.uint64) for d in ("e", "w")}
         self.scale = -(-chip.width // 64)
@@ -84,8 +86,14 @@ class Reservations:
         for half, window in windows:
             table[window] = bytes([half + 1]) * len(range(window.start, window.stop, window.step))
 
-    def bank_windows(self, address: int, step: int, cycle: int, count: int, every: int) -> list[tuple[int, int, int]] | None:
-        """(bank, first cycle, end) of a burst's reads; None if the burst meets itself in a bank."""
+    def bank_windows(self, address: int, step: int, count: int, every: int) -> list[tuple[int, int, int]] | None:
+        """(bank, first cycle, end) of a burst's reads, from its first; None if the burst meets itself in a bank."""
+        key = address, step, count, every
+        if key not in self.windows:
+            self.windows[key] = self._bank_windows(*key)
+        return self.windows[key]
+
+    def _bank_windows(self, address: int, step: int, count: int, every: int) -> list[tuple[int, int, int]] | None:
         rram = self.chip.rram
         assert rram is not None
         period = rram.banks // gcd(rram.banks, step % rram.banks) if step % rram.banks else 1
@@ -95,24 +103,25 @@ class Reservations:
         merged = period * every == rram.busy_cycles
         for j in range(min(period, count)):
             bank = (address + j * step) % rram.banks
-            starts = range(cycle + j * every, cycle + count * every, period * every)
+            starts = range(j * every, count * every, period * every)
             if merged:
                 windows.append((bank, starts[0], starts[-1] + rram.busy_cycles))
             else:
                 windows += [(bank, s, s + rram.busy_cycles) for s in starts]
         return windows
 
-    def conflict_bank(self, unit: str, windows: list[tuple[int, int, int]]) -> int:
+    def conflict_bank(self, unit: str, windows: list[tuple[int, int, int]], cycle: int) -> int:
+        """`windows` begin at the cycle."""
         worst = 0
         for bank, first, end in windows:
-            last = self.banks[unit, bank].rfind(1, first, end)
+            last = self.banks[unit, bank].rfind(1, cycle + first, cycle + end)
             if last >= 0:
-                worst = max(worst, last + 1 - first)
+                worst = max(worst, last + 1 - cycle - first)
         return worst
 
-    def take_bank(self, unit: str, windows: list[tuple[int, int, int]]) -> None:
+    def take_bank(self, unit: str, windows: list[tuple[int, int, int]], cycle: int) -> None:
         for bank, first, end in windows:
-            self.banks[unit, bank][first:end] = b"\1" * (end - first)
+            self.banks[unit, bank][cycle + first : cycle + end] = b"\1" * (end - first)
 
     def conflict_load(self, side: str, first: int, count: int, every: int, streams: int) -> int:
         """A load that would bring more than the side's load streams in some cycle."""

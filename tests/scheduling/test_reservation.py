@@ -98,26 +98,26 @@ def test_bank_windows_are_the_busy_cycles_of_every_read(request: tuple[int, int,
         for c in range(BUSY):
             key = ((address + i * step) % TINY.rram.banks, cycle + i * every + c)
             busy[key] = busy.get(key, 0) + 1
-    windows = Reservations(TINY, 64).bank_windows(*request)
+    windows = Reservations(TINY, 64).bank_windows(address, step, count, every)
     if windows is None:
         assert max(busy.values()) > 1
     else:
-        assert {(bank, c) for bank, first, end in windows for c in range(first, end)} == set(busy)
+        assert {(bank, c) for bank, first, end in windows for c in range(cycle + first, cycle + end)} == set(busy)
         assert max(busy.values()) == 1
 
 
 def test_a_bank_conflict_says_how_far_to_move(tables: Reservations) -> None:
-    windows = tables.bank_windows(0, 1, 10, 4, 1)
+    windows = tables.bank_windows(0, 1, 4, 1)
     assert windows is not None
-    tables.take_bank("rram.w0", windows)
+    tables.take_bank("rram.w0", windows, 10)
     # Bank 0 is read at 10 and 12: it is busy up to 13.
-    one = tables.bank_windows(0, 0, 12, 1, 1)
+    one = tables.bank_windows(0, 0, 1, 1)
     assert one is not None
-    assert tables.conflict_bank("rram.w0", one) == 2
-    assert tables.conflict_bank("rram.w1", one) == 0
-    assert tables.conflict_bank("rram.w0", tables.bank_windows(0, 0, 14, 1, 1) or []) == 0
+    assert tables.conflict_bank("rram.w0", one, 12) == 2
+    assert tables.conflict_bank("rram.w1", one, 12) == 0
+    assert tables.conflict_bank("rram.w0", tables.bank_windows(0, 0, 1, 1) or [], 14) == 0
     # Bank 1 is read at 11 and 13: it is busy up to 14.
-    assert tables.conflict_bank("rram.w0", tables.bank_windows(1, 0, 14, 1, 1) or []) == 1
+    assert tables.conflict_bank("rram.w0", tables.bank_windows(1, 0, 1, 1) or [], 14) == 1
 
 
 def test_loads_share_the_load_streams_of_a_side(tables: Reservations) -> None:

@@ -104,7 +104,7 @@ def test_every_read_finds_its_bank_free_and_no_row_is_lost(
             first = read.row - flow.buffers["w"].segments[flow.buffers["w"].segment_of(read.row)]
             start = places["w"][flow.buffers["w"].segment_of(read.row), 0, 0, 0]
             address = start.base + first // 2 * start.step
-            assert tables.bank_windows(address, start.step, 0, value.count, value.every) is not None
+            assert tables.bank_windows(address, start.step, value.count, value.every) is not None
         assert covered == list(range(block.row, block.row + block.count))
         assert loaded == list(range(rows))
 
@@ -120,9 +120,9 @@ def test_waits_are_those_of_the_reservation_tables(
     busy = min(busy, banks)
     chip = with_banks(banks, busy)
     tables = Reservations(chip, 256)
-    tables.take_bank("rram.w0", tables.bank_windows(first, 1, 0, words, 1) or [])
+    tables.take_bank("rram.w0", tables.bank_windows(first, 1, words, 1) or [], 0)
     start = words
-    while later := tables.conflict_bank("rram.w0", tables.bank_windows(second, 1, start, after, 1) or []):
+    while later := tables.conflict_bank("rram.w0", tables.bank_windows(second, 1, after, 1) or [], start):
         start += later
     assert wait_cycles(banks, busy, first % banks, words, second % banks, after) == start - words
 
