@@ -34,7 +34,7 @@ from isa.timing import program_cycles
 DEFAULT_PIPELINE = (
     "fold-constants,pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
     "casts-at-users,lower-to-flow{fuse-limit=8},prefetch-weights,place-memory{scheme=scheduled},schedule,"
-    "place-again{rounds=2}"
+    "place-again{rounds=3}"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "place-again"}
 """Stages of the flow dialect, each with the pass that leaves it. The stage before them is `graph`."""

@@ -454,7 +454,7 @@ class _Placement:
     ) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
         constants crowd in the innermost; everything else spreads over the slices that have neither. After a rehearsal what a
-        group `met` counts before that."""
+        group `met` counts before that, but for short walks, which keep off loads first."""
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
@@ -468,7 +468,7 @@ class _Placement:
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
         if buffer.segment_rows(group[1]) <= SHORT_WALK_ROWS:
             constants = unit in self.for_constants
-            return (met, loads, contended[unit], constants, passed[unit], self.traffic.at_once(group, unit), number)
+            return (loads, met, contended[unit], constants, passed[unit], self.traffic.at_once(group, unit), number)
         apart = loads or unit in self.for_constants
         return (met, contended[unit], apart, passed[unit], self.traffic.at_once(group, unit), number)
 

@@ -19,20 +19,20 @@ from compiler.scheduling.placement import place
 from compiler.scheduling.refinement import refine
 from compiler.scheduling.shared_memory import residents_of
 
-TRIPS_SCHEDULED = 16_000
-"""Trips that all rounds together schedule at most, for each takes its time (our choice)."""
+FEW_TRIPS = 8_000
+"""So large a program gets all rounds, one of up to twice as many trips a single one, for each takes its time (our choice)."""
 
 
 @dataclass(frozen=True)
 class PlaceAgainPass(ModulePass):
     """Buffers get other places where trips waited for ports of SRAM, and trips another schedule, up to `rounds` times.
 
-    Of large programs fewer times (`TRIPS_SCHEDULED`). The best of all schedules stays.
+    Large programs fewer times (`FEW_TRIPS`). The best of all schedules stays.
     """
 
     name = "place-again"
 
-    rounds: int = 2
+    rounds: int = 3
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip = require_chip_of(ctx, self.name)
@@ -40,7 +40,8 @@ class PlaceAgainPass(ModulePass):
         flow = flow_of(program)
         places, schedule = places_of(program, flow), schedule_of(program)
         require_chip(flow, chip, places)
-        rounds = min(self.rounds, TRIPS_SCHEDULED // max(len(flow.trips), 1))
+        few = len(flow.trips) <= FEW_TRIPS
+        rounds = self.rounds if few else min(self.rounds, 2 * FEW_TRIPS // len(flow.trips))
         beside = beside_of(ctx)
         residents, device = residents_of(beside) if beside else None, device_of(ctx)
         places, schedule = refine(
