@@ -80,12 +80,12 @@ def measure(model: Model, args: argparse.Namespace) -> tuple[list[Row], dict[str
         )
         facts = found.program.facts
         must, aim = BOUNDS.get((name, args.context), (None, None)) if whole and args.precision == "i8f16" else (None, None)
-        weights = sum(len(i.data) for i in found.program.images if chip.units[i.unit].kind == "rram")
+        words = sum(op.rep for op in found.program.operations if chip.slots[op.slot].unit.kind == "rram")
         rows.append(
             {"program": name, "precision": args.precision, "context": args.context, "layers": constants["LAYERS"],
              "cycles": facts["predicted_cycles"], "must": must, "aim": aim,
              "reached": mark(facts["predicted_cycles"], must, aim, least=False), "bound_cycles": facts["bound_cycles"],
-             "bound_by": facts["bound_by"], "rram_cycles": weights / len(chip.slices("rram")),
+             "bound_by": facts["bound_by"], "rram_cycles": words / len(chip.slices("rram")),
              "compile_seconds": found.seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
         )  # fmt: skip
         programs[name] = found

@@ -34,12 +34,14 @@ def place_trips(flow: Flow, places: Places, chip: Chip) -> list[PlacedTrip]:
 def find_starts(
     trips: list[PlacedTrip], chip: Chip, program_order: bool = False, graph: nx.DiGraph[int] | None = None
 ) -> list[Scheduled]:
-    """Start, slots and streams of all trips. `graph` are their dependences, where they are known already.
+    """Start, slots and streams of all trips. `graph` are their dependences, where they are known already; with `program_order`
+    the first in the program goes first among those ready, instead of the longest path.
 
     Raises TripFault for a trip that needs something twice at once.
     """
     try:
-        return schedule(trips, dependence_graph(trips, chip) if graph is None else graph, chip, program_order)
+        priority = [-i for i in range(len(trips))] if program_order else None
+        return schedule(trips, dependence_graph(trips, chip) if graph is None else graph, chip, priority)
     except NoPlaceError as error:
         origin = _culprit(trips, chip, str(error))
         raise TripFault(

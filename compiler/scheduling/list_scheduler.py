@@ -7,6 +7,7 @@ of the program goes first, at the earliest cycle where everything it needs is fr
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -48,14 +49,16 @@ def longest_paths(graph: nx.DiGraph[int], trips: list[PlacedTrip]) -> list[int]:
     return length
 
 
-def schedule(trips: list[PlacedTrip], graph: nx.DiGraph[int], chip: Chip, program_order: bool = False) -> list[Scheduled]:
+def schedule(
+    trips: list[PlacedTrip], graph: nx.DiGraph[int], chip: Chip, priority: Sequence[int] | None = None
+) -> list[Scheduled]:
     """A start for every trip. `graph` has an edge (a, b, distance) where b starts at least `distance` cycles after a.
 
-    With `program_order` the first in the program goes first among those ready, instead of the longest path. Raises
+    Among those ready, that of the highest `priority` goes first, by default that with the longest path to the end. Raises
     NoPlaceError.
     """
     tables = Reservations(chip)
-    priority = [-i for i in range(len(trips))] if program_order else longest_paths(graph, trips)
+    priority = longest_paths(graph, trips) if priority is None else priority
     waiting = [graph.in_degree(i) for i in range(len(trips))]
     earliest = [0] * len(trips)
     ready = [(-priority[i], i) for i in range(len(trips)) if not waiting[i]]

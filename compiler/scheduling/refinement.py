@@ -1,14 +1,16 @@
-"""Places by what a schedule has shown, and a schedule for these places, a few times over; the best stays."""
+"""Places by what a schedule has shown, and a schedule for these places, a few times over; the best
+stays, and is made once backwards and forwards again (`justification.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 
 from compiler.scheduling.dependences import dependence_graph
 from compiler.scheduling.flow_schedule import TripFault, find_starts, place_trips
+from compiler.scheduling.justification import justified
 from compiler.scheduling.list_scheduler import Scheduled
 from compiler.scheduling.placed import PlacedTrip, Places
 from compiler.scheduling.placement import NoRoomFault
@@ -53,4 +55,6 @@ def refine(
         except (NoRoomFault, TripFault):
             break
         best = min(best, last, key=lambda solution: solution.cycles)
+    other = replace(best, starts=justified(best.trips, best.starts, best.graph, chip))
+    best = min(best, other, key=lambda solution: solution.cycles)
     return best.places, best.starts

@@ -42,6 +42,8 @@ class PlaceAgainPass(ModulePass):
         require_chip(flow, chip, places)
         few = len(flow.trips) <= FEW_TRIPS
         rounds = self.rounds if few else min(self.rounds, 2 * FEW_TRIPS // len(flow.trips))
+        if not rounds:
+            return
         beside = beside_of(ctx)
         residents, device = residents_of(beside) if beside else None, device_of(ctx)
         places, schedule = refine(
