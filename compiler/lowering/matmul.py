@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, product
 
-import numpy as np
 from xdsl.ir import SSAValue
 
 from compiler.dialects.graph import MatmulOp, ReduceOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
-from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides, weight_rows_per_cycle
-from compiler.lowering.copies import copy_rows
+from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
 from compiler.lowering.matmul_plan import Plan, plan, plan_of_sum
+from compiler.lowering.matmul_rows import Chunk, cut, groups_within, shares_between, turned
 from compiler.lowering.reductions import ALONG_TIME
-from compiler.lowering.transposed_loads import SPAN, blocks_of, load_blocks, require_transposed_loads
-from compiler.lowering.transposes import exchange
-from compiler.lowering.views import Run, View, fixed_windows, runs
+from compiler.lowering.stationary import Stationary, stationaries
+from compiler.lowering.transposed_loads import load_blocks
+from compiler.lowering.views import View, fixed_windows, runs
 from compiler.scheduling.trip import Buffer, Compute, Feed, Load, Node, Read, ReadBlock, Swap, Trip, Write
 from isa.chip import Chip, Side
 from isa.program import Immediate
 from isa.spec import BYTES, ElementType
-
-
-@dataclass(frozen=True, slots=True)
-class Stationary:
-    """Weights of one batch entry: row k of tile column n is row `row` + k of tile `tile` + n, or transposed, column by row."""
-
-    buffer: str
-    row: int
-    tile: int
-    transposed: bool = False
-    splat: bool = False
-    """One output column whose vector must fill every lane of the result."""
-    lane: int = 0
-    """Lane of the tile where the weights begin: the result begins there, or the load brings them to lane 0 if transposed."""
-    uniform: bool = False
-    """Known weights whose rows are all alike: what one step over K has loaded serves the others."""
-    blocks: tuple[str, ...] = ()
-    """What the lane unit makes transposed weights of, tile by tile, where planes cannot load them so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows that one feed takes: a run over views of activations, result and further operands of the epilogue."""
-
-    run: Run
-    views: tuple[View, ...]
-
-    @property
-    def count(self) -> int:
-        return self.run.count
 
 
 def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
@@ -64,7 +33,7 @@ def lower_matmul(lowering: Lowering, op: MatmulOp, cluster: Cluster) -> None:
     a = activations(lowering, op)
     # The epilogue comes when the feed still reads: it must not walk the same slices, not even in the same order.
     a_alone = replace(a, columns=0)
-    weights = list(_stationaries(lowering, op, spread))
+    weights = list(stationaries(lowering, op, spread))
     body = ClusterBody(lowering, cluster, {a.buffer: a_alone}) if cluster.operations or cluster.folds else None
     fold = cluster.row_fold if cluster.row_fold and _fed_at_once(lowering, a, spread, len(weights)) else None
     if fold is not None:
@@ -93,80 +62,10 @@ def _fed_at_once(lowering: Lowering, a: View, spread: Plan, batches: int) -> boo
     return bursts == [[a.leading[-1]]] * batches and a.leading[-1] <= lowering.chip.mxm.accumulators
 
 
-def _stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tuple[tuple[int, ...], Stationary]]:
-    """The weights of every batch entry, with its index."""
-    array = lowering.array_of(op.b)
-    transposed = op.transpose_b is not None
-    if array is not None:
-        array = np.ascontiguousarray(np.swapaxes(array, -1, -2)) if transposed else array
-        owner = op.b.owner
-        stem = getattr(owner, "label", "w")
-        role = "param" if hasattr(owner, "label") else "constant"
-        buffer = lowering.stationary(array, stem, spread.depth, role, by_blocks=spread.across_sides)
-        inner, uniform = array.shape[-2], array.ndim == 2 and bool((array == array[:1]).all())
-        for i, index in enumerate(product(*(range(s) for s in array.shape[:-2]))):
-            yield index, Stationary(buffer.name, i * inner, 0, uniform=uniform)
-        return
-    if transposed and not lowering.chip.mxm.transposed_load:
-        yield from _transposed_by_lanes(lowering, op)
-        return
-    view = lowering.striped(lowering.window(op.b))
-    if view.column_steps and view.column_steps[-1]:
-        view = lowering.striped(lowering.view(op.b))
-    if not view.plain and transposed and not shifts_loads(lowering.chip):
-        view = lowering.striped(lowering.view(op.b))
-    if view.strides[-1] != 1 and view.leading[-1] != 1:
-        kind = tensor_of(op.b).type
-        view = lowering.striped(lowering.view(op.b))
-        compact = lowering.temporary(kind, view.shape, weight_rows_per_cycle(lowering.chip, "sram", kind))
-        copy_rows(lowering, view, compact)
-        view = compact
-    for index in product(*(range(s) for s in view.leading[:-1])):
-        entry = view.at(index).tiled(lowering.chip.lanes)
-        splat = transposed and entry.leading == (1,)
-        yield index, Stationary(entry.buffer, entry.offset, entry.tile, transposed, splat, entry.column)
-
-
-def _transposed_by_lanes(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tuple[int, ...], Stationary]]:
-    """Transposed weights on a chip whose planes cannot load them so: bytes are transposed on their way to the plane, wider
-    types in memory."""
-    chip = lowering.chip
-    require_transposed_loads(chip)
-    view = lowering.striped(lowering.window(op.b))
-    columns = [view.column, *view.column_steps]
-    if any(c % SPAN for c in columns):
-        view = lowering.striped(lowering.view(op.b))
-    if tensor_of(op.b).type != "i8":
-        view = lowering.striped(lowering.view(op.b))
-        kind, shape = tensor_of(op.b).type, (*view.leading[:-1], view.columns, view.leading[-1])
-        turned = lowering.temporary(kind, shape, weight_rows_per_cycle(chip, "sram", kind))
-        exchange(lowering, view, turned)
-        for index in product(*(range(s) for s in view.leading[:-1])):
-            entry = turned.at(index)
-            yield index, Stationary(entry.buffer, entry.offset, 0)
-        return
-    made: dict[View, str] = {}
-    for index in product(*(range(s) for s in view.leading[:-1])):
-        entry = view.at(index).tiled(chip.lanes)
-        names: list[str] = []
-        for tile in range(-(-(entry.column + entry.columns) // chip.lanes)):
-            width = min(chip.lanes, lowering.flow.buffers[entry.buffer].columns - (entry.tile + tile) * chip.lanes)
-            part = replace(entry, tile=entry.tile + tile, column=0, columns=width)
-            if part not in made:
-                made[part] = blocks_of(lowering, part)
-            names.append(made[part])
-        yield index, Stationary(entry.buffer, entry.offset, 0, True, lane=entry.column, blocks=tuple(names))
-
-
 def activations(lowering: Lowering, op: MatmulOp) -> View:
     """The left operand where it lies; a window must be fed in one step, for it lies within one tile of lanes."""
     view = lowering.window(op.a)
     return view if view.plain or view.columns <= lowering.chip.depth(mxm_mode(op.a, op.b)) else lowering.view(op.a)
-
-
-def shifts_loads(chip: Chip) -> bool:
-    """Whether weights can be moved to lane 0 on their way to every plane."""
-    return "shift" in chip.sxm.instructions and all(f"sxm.{p.side}" in chip.units for p in chip.planes)
 
 
 def _shifted_together(chip: Chip, buffer: Buffer, most: int, count: int) -> tuple[int, ElementType]:
@@ -229,7 +128,7 @@ class MatmulJobs:
             c
             for fixed in fixed_windows(views)
             for run in runs(fixed, self.lowering.flow.buffers)
-            for c in _cut(Chunk(run, tuple(v.tiled(chip.lanes) for v in fixed)), chip.mxm.accumulators)
+            for c in cut(Chunk(run, tuple(v.tiled(chip.lanes) for v in fixed)), chip.mxm.accumulators)
         ]
 
     def group_for(self, tile: int, weight: Stationary) -> int:
@@ -260,14 +159,14 @@ class MatmulJobs:
         """Jobs of one side. Every plane of the group takes its share of the rows; groups begin as far apart in it as can be,
         so that no two of them read the same slice at once."""
         total, groups = sum(c.count for c in chunks), len(self.spread.groups)
-        shares = _shares(chunks, [total * i // len(group) for i in range(1, len(group))])
+        shares = shares_between(chunks, [total * i // len(group) for i in range(1, len(group))])
         chip = self.lowering.chip
         work = {
-            p: _turned(share, number * len(share) // groups)
+            p: turned(share, number * len(share) // groups)
             for p, share in zip(group, shares, strict=True)
             if share and chip.planes[p].side == side
         }
-        grouped = {p: _groups(share, chip.mxm.accumulators) for p, share in work.items()}
+        grouped = {p: groups_within(share, chip.mxm.accumulators) for p, share in work.items()}
         for turn in range(max((len(parts) for parts in grouped.values()), default=0)):
             now = {p: parts[turn] for p, parts in grouped.items() if turn < len(parts)}
             yield self.job(tuple(now), now, tile, weight)
@@ -279,7 +178,7 @@ class MatmulJobs:
         sides = mxm_sides(chip)
         planes = [[p for p in self.spread.groups[0] if chip.planes[p].side == side] for side in sides]
         total = sum(c.count for c in chunks)
-        shares = _shares(chunks, [total * i // len(planes[0]) for i in range(1, len(planes[0]))])
+        shares = shares_between(chunks, [total * i // len(planes[0]) for i in range(1, len(planes[0]))])
         steps: list[list[tuple[int, int]]] = [[], []]
         for number, first in enumerate(range(0, self.inner, self.spread.depth)):
             side = buffer.sides.get((buffer.segment_of(weight.row + first), weight.tile + tile), sides[number % 2])
@@ -535,53 +434,3 @@ def _take_turns(queues: list[list[Iterator[None]]]) -> None:
 
 
 _DONE = object()
-
-
-def _turned(chunks: list[Chunk], by: int) -> list[Chunk]:
-    by %= len(chunks)
-    return chunks[by:] + chunks[:by]
-
-
-def _cut(chunk: Chunk, limit: int) -> Iterator[Chunk]:
-    """Pieces of at most `limit` rows, as equal as can be."""
-    for run in chunk.run.cut(limit):
-        yield replace(chunk, run=run)
-
-
-def _groups(chunks: list[Chunk], limit: int) -> list[list[Chunk]]:
-    """Neighbouring chunks that together fit the accumulators: they are fed to the same weights."""
-    groups: list[list[Chunk]] = []
-    total = limit + 1
-    for chunk in chunks:
-        if total + chunk.count > limit:
-            groups.append([])
-            total = 0
-        groups[-1].append(chunk)
-        total += chunk.count
-    return groups
-
-
-def _part(chunk: Chunk, first: int, count: int) -> Chunk:
-    return replace(chunk, run=chunk.run.part(first, count))
-
-
-def _shares(chunks: list[Chunk], borders: list[int]) -> list[list[Chunk]]:
-    """Chunks cut at the borders (row counts from the start), grouped between them."""
-    shares: list[list[Chunk]] = [[]]
-    done = 0
-    rest = list(borders)
-    for chunk in chunks:
-        while rest and done + chunk.count > rest[0]:
-            head = rest[0] - done
-            if head > 0:
-                shares[-1].append(_part(chunk, 0, head))
-                chunk = _part(chunk, head, chunk.count - head)
-                done += head
-            shares.append([])
-            rest.pop(0)
-        shares[-1].append(chunk)
-        done += chunk.count
-        while rest and done == rest[0]:
-            shares.append([])
-            rest.pop(0)
-    return shares + [[] for _ in rest]
