@@ -11,12 +11,16 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from compiler.backend.bounds import lower_bound
+from compiler.backend.emit import Schedule
 from compiler.context import beside_of, device_of, require_chip_of
 from compiler.dialects.flow_reader import flow_of, places_of, program_in, schedule_of
 from compiler.dialects.flow_writer import set_places, set_schedule
 from compiler.scheduling.chip_fit import require_chip
+from compiler.scheduling.placed import PlacedTrip, Places
 from compiler.scheduling.placement import place
 from compiler.scheduling.refinement import refine
+from compiler.scheduling.rehearsal import Rehearsal
 from compiler.scheduling.shared_memory import residents_of
 
 FEW_TRIPS = 8_000
@@ -46,8 +50,13 @@ class PlaceAgainPass(ModulePass):
             return
         beside = beside_of(ctx)
         residents, device = residents_of(beside) if beside else None, device_of(ctx)
-        places, schedule = refine(
-            flow, places, schedule, chip, rounds, lambda rehearsal: place(flow, chip, "scheduled", residents, device, rehearsal)
-        )
+
+        def again(rehearsal: Rehearsal) -> Places:
+            return place(flow, chip, "scheduled", residents, device, rehearsal)
+
+        def bound_of(trips: list[PlacedTrip]) -> int:
+            return lower_bound(Schedule(flow, places, trips, []), chip)[0]
+
+        places, schedule = refine(flow, places, schedule, chip, rounds, again, bound_of)
         set_places(program, flow, places)
         set_schedule(program, schedule)

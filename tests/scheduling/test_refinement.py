@@ -31,7 +31,9 @@ def test_placing_again_is_legal_and_never_slower(seed: int, random_flows: Module
     starts = find_starts(trips, TINY)
 
     def again() -> tuple[Places, list[Scheduled]]:
-        found, best = refine(flow, places, starts, TINY, 2, lambda rehearsal: place(flow, TINY, rehearsal=rehearsal))
+        found, best = refine(
+            flow, places, starts, TINY, 2, lambda rehearsal: place(flow, TINY, rehearsal=rehearsal), lambda _: 0
+        )
         return found, list(best)
 
     found, best = again()
@@ -39,6 +41,23 @@ def test_placing_again_is_legal_and_never_slower(seed: int, random_flows: Module
     assert schedule_oracle.violations(placed, best, TINY) == []
     assert cycles(placed, best) <= cycles(trips, starts)
     assert again() == (found, best)
+
+
+def test_what_reaches_its_bound_stays_as_it_is(random_flows: ModuleType) -> None:
+    flow: Flow = random_flows.random_flow(TINY, 0, 12)
+    places = place(flow, TINY)
+    trips = place_trips(flow, places, TINY)
+    starts = find_starts(trips, TINY)
+    rounds: list[Rehearsal] = []
+
+    def again(rehearsal: Rehearsal) -> Places:
+        rounds.append(rehearsal)
+        return places
+
+    for bound, expected in ((cycles(trips, starts), 0), (cycles(trips, starts) // 2, 2)):
+        rounds.clear()
+        refine(flow, places, starts, TINY, 2, again, lambda _, bound=bound: bound)
+        assert len(rounds) == expected
 
 
 def test_groups_meet_where_they_could_have_run_at_once() -> None:
