@@ -88,7 +88,7 @@ def every_node() -> Flow:
             Compute("sxm.e", "reduce", (3,), {"op": 2, "lanes": 8}, 4, 1, 4),
             Read("odd name", 0, 0, 0, 1, 5),
             Gather("y", 0, 3, 5, 4, 2, 6, 6),
-            Scatter("y", 0, 0, 5, 4, 4, 4),
+            Scatter("y", 0, 0, 0, 5, 4, 4, 4),
             Write("y", 0, 0, 1, 4, 4),
             Write("y", 0, 1, 2, 6, 2, 6, 3),
             Read("x", 0, 0, 1, 2, 7, abreast=2, apart=2),
