@@ -69,6 +69,14 @@ def lower_bound(schedule: Schedule, chip: Chip) -> tuple[int, str]:
     return chain, _phrase(max(busy, key=lambda k: work[k].bound), work, chip) if busy else "longest chain of steps"
 
 
+def bound_of_other_places(trips: list[PlacedTrip], chip: Chip) -> int:
+    """Cycles that other places in SRAM can hardly undercut: the longest chain, or work on anything but ports of SRAM."""
+    graph = dependence_graph(trips, chip)
+    rests = longest_paths(graph, trips)
+    work = _work(trips, _earliest_starts(graph), rests, chip)
+    return max([_longest_chain(graph, rests), *(one.bound for key, one in work.items() if not key.startswith("sram"))])
+
+
 def _earliest_starts(graph: nx.DiGraph[int]) -> list[int]:
     starts = [0] * len(graph)
     for trip in nx.topological_sort(graph):

@@ -19,7 +19,7 @@ from compiler.scheduling.trip import Flow
 from isa.chip import Chip
 
 ENOUGH_PERCENT = 1
-"""Other places may have another bound, but hardly one so much lower that it is worth the time (our choice)."""
+"""What is so near its bound is not worth the time of a round (our choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def refine(
     bound_of: Callable[[list[PlacedTrip]], int],
 ) -> tuple[Places, Sequence[Scheduled]]:
     """Places and a schedule for them that takes no more cycles than the given one; that one where it is within `ENOUGH_PERCENT`
-    of its lower bound, which `bound_of` gives.
+    of what `bound_of` gives: the least that trips take at any places.
 
     Each round places the flow by the schedule of the round before. It ends early where that finds no place for something.
     """

@@ -11,13 +11,12 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from compiler.backend.bounds import lower_bound
-from compiler.backend.emit import Schedule
+from compiler.backend.bounds import bound_of_other_places
 from compiler.context import beside_of, device_of, require_chip_of
 from compiler.dialects.flow_reader import flow_of, places_of, program_in, schedule_of
 from compiler.dialects.flow_writer import set_places, set_schedule
 from compiler.scheduling.chip_fit import require_chip
-from compiler.scheduling.placed import PlacedTrip, Places
+from compiler.scheduling.placed import Places
 from compiler.scheduling.placement import place
 from compiler.scheduling.refinement import refine
 from compiler.scheduling.rehearsal import Rehearsal
@@ -54,9 +53,6 @@ class PlaceAgainPass(ModulePass):
         def again(rehearsal: Rehearsal) -> Places:
             return place(flow, chip, "scheduled", residents, device, rehearsal)
 
-        def bound_of(trips: list[PlacedTrip]) -> int:
-            return lower_bound(Schedule(flow, places, trips, []), chip)[0]
-
-        places, schedule = refine(flow, places, schedule, chip, rounds, again, bound_of)
+        places, schedule = refine(flow, places, schedule, chip, rounds, again, lambda trips: bound_of_other_places(trips, chip))
         set_places(program, flow, places)
         set_schedule(program, schedule)
