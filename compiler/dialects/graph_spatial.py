@@ -62,6 +62,11 @@ def _pads(values: Sequence[int]) -> tuple[int, int, int, int]:
     return top, left, bottom, right
 
 
+def _window(kernel: Sequence[int], strides: Indices, pads: Indices, dilations: Indices) -> Window:
+    """The window of an operation with these properties."""
+    return Window(_pair(kernel), _pair(strides.get_values()), _pads(pads.get_values()), _pair(dilations.get_values()))
+
+
 @irdl_op_definition
 class Conv2dOp(GraphOp):
     """Cross-correlation with zero padding, no bias: `%r = graph.conv2d %x, %w strides [2, 2] pads [3, 3, 3, 3]
@@ -104,9 +109,7 @@ class Conv2dOp(GraphOp):
 
     @property
     def window(self) -> Window:
-        kernel = _pair(tensor_of(self.w).shape[:2])
-        strides, dilations = _pair(self.strides.get_values()), _pair(self.dilations.get_values())
-        return Window(kernel, strides, _pads(self.pads.get_values()), dilations)
+        return _window(tensor_of(self.w).shape[:2], self.strides, self.pads, self.dilations)
 
     def inferred(self) -> Tensor:
         _require_lengths("conv2d", self.strides, self.pads, self.dilations)
@@ -141,8 +144,7 @@ class DepthwiseOp(GraphOp):
 
     @property
     def window(self) -> Window:
-        strides, dilations = _pair(self.strides.get_values()), _pair(self.dilations.get_values())
-        return Window(_pair(tensor_of(self.w).shape[:2]), strides, _pads(self.pads.get_values()), dilations)
+        return _window(tensor_of(self.w).shape[:2], self.strides, self.pads, self.dilations)
 
     def inferred(self) -> Tensor:
         _require_lengths("depthwise", self.strides, self.pads, self.dilations)
@@ -187,8 +189,7 @@ class MaxPool2dOp(GraphOp):
 
     @property
     def window(self) -> Window:
-        strides, dilations = _pair(self.strides.get_values()), _pair(self.dilations.get_values())
-        return Window(_pair(self.kernel.get_values()), strides, _pads(self.pads.get_values()), dilations)
+        return _window(self.kernel.get_values(), self.strides, self.pads, self.dilations)
 
     def inferred(self) -> Tensor:
         _require_lengths("maxpool2d", self.strides, self.pads, self.dilations)

@@ -118,12 +118,15 @@ class _Depthwise:
         return near
 
     def constant_rows(self) -> dict[int, View]:
-        """By number those views of the body that are constants, the same in every row: a row for each side."""
+        """By number those views of the body that are constants, the same in every row, which become a row for each side."""
         found: dict[int, View] = {}
-        for value, (i, *_) in self.body.where.items() if self.body else ():
+        if self.body is None:
+            return found
+        for value, (i, *_) in self.body.where.items():
             array = self.lowering.array_of(value)
             if array is not None and array.size == (array.shape[-1] if array.ndim else 1):
                 found[i] = self.lowering.constant_for_sides(array.reshape(-1), mxm_sides(self.lowering.chip))
+                self.body.views[i] = found[i]
         return found
 
     def run(self) -> None:
@@ -141,7 +144,6 @@ class _Depthwise:
         else:
             starts, steps = [v.offset + number for v in self.body.views], [1] * len(self.body.views)
             for turn, (i, view) in enumerate(self.constants.items()):
-                self.body.views[i] = view
                 starts[i], steps[i] = turn % self.lowering.flow.buffers[view.buffer].rows, 0
             chain = Chain(trip, self.lowering.chip, 1)
             chain.anchor(total)

@@ -14,10 +14,12 @@ from compiler.lowering.copies import copy_rows
 from compiler.lowering.views import View, row_strides, runs
 from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.chip import Side
+from isa.numerics import RUNNING
 from isa.spec import BY_MNEMONIC, ElementType
 
 FUNCTIONS = {"sum": "add", "max": "max", "min": "min"}
-ALONG_TIME = {"add": "sum", "max": "maxt", "min": "mint"}
+ALONG_TIME = {pairwise: running for running, pairwise in RUNNING.items()}
+"""Operations on two values, and those that fold the elements of one along time in the same way."""
 MOST_APART = 4
 """Parts of a fold that lie apart, to be read at once; more of them lie in one buffer, and a running fold joins them (our
 choice)."""
@@ -86,7 +88,7 @@ def _join_along_time(lowering: Lowering, parts: Parts, target: View, wide: Eleme
         chain = Chain(trip, lowering.chip, run.count * each)
         value = chain.read(first.buffer, wide, 0, run.starts[1], 1)
         kind = lowering.flow.buffers[target.buffer].type
-        total = chain.operation(f"{wide[0]}{ALONG_TIME[parts.function]}", [value], kind, {"group": each})
+        total = chain.operation(ALONG_TIME[f"{wide[0]}{parts.function}"], [value], kind, {"group": each})
         every = each if run.count > 1 else 1
         trip.nodes.append(Write(target.buffer, target.tile, run.starts[0], run.steps[0], total, run.count, every))
 

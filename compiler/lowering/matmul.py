@@ -14,9 +14,9 @@ from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
+from compiler.lowering.lane_tree import ALONG_TIME, FUNCTIONS
 from compiler.lowering.matmul_plan import Plan, plan, plan_of_sum
 from compiler.lowering.matmul_rows import Chunk, cut, groups_within, shares_between, turned
-from compiler.lowering.reductions import ALONG_TIME
 from compiler.lowering.stationary import Stationary, stationaries
 from compiler.lowering.transposed_loads import load_blocks
 from compiler.lowering.views import View, fixed_windows, runs
@@ -394,7 +394,9 @@ class MatmulJobs:
             kind = tensor_of(self.fold.result).type
             chain = Chain(trip, self.lowering.chip, chunk.count)
             chain.anchor(result)
-            total = chain.operation(ALONG_TIME["i", self.fold.fn.data.value], [result], kind, {"group": chunk.count})
+            total = chain.operation(
+                ALONG_TIME[f"i{FUNCTIONS[self.fold.fn.data.value]}"], [result], kind, {"group": chunk.count}
+            )
             trip.nodes.append(Write(target.buffer, target.tile + tile, run.starts[1], 1, total, 1))
             return
         chain = Chain(trip, self.lowering.chip, chunk.count)

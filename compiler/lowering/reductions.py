@@ -13,23 +13,15 @@ from compiler.lowering.boxes import join_columns
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering
 from compiler.lowering.copies import copy_rows
-from compiler.lowering.lane_tree import lane_tree
+from compiler.lowering.lane_tree import ALONG_TIME, FUNCTIONS, lane_tree
 from compiler.lowering.views import Run, View, row_strides, runs
 from compiler.scheduling.trip import Write
 from isa.chip import Side
 from isa.spec import ElementType
 
-ALONG_TIME = {
-    ("f", "sum"): "fsum", ("f", "max"): "fmaxt", ("f", "min"): "fmint",
-    ("i", "sum"): "isum", ("i", "max"): "imaxt", ("i", "min"): "imint",
-}  # fmt: skip
 FOLDS_AT_ONCE = 4
 """Running folds, one trip for each result, take no longer than so many times as many elementwise passes: they do not wait for
 each other (our choice)."""
-PAIRWISE = {
-    ("f", "sum"): "fadd", ("f", "max"): "fmax", ("f", "min"): "fmin",
-    ("i", "sum"): "iadd", ("i", "max"): "imax", ("i", "min"): "imin",
-}  # fmt: skip
 
 
 def lower_reduce(lowering: Lowering, op: ReduceOp) -> None:
@@ -83,13 +75,20 @@ def _fold_rows(lowering: Lowering, source: View, kept: list[int], reduced: list[
     strides = tuple(source.strides[a] for a in kept)
     base = replace(source, leading=sizes, strides=strides)
     if step is None or base.rows > FOLDS_AT_ONCE * (count - 1):
-        _fold_pairwise(lowering, source, base, reduced, PAIRWISE[domain, function], target)
+        _fold_pairwise(lowering, source, base, reduced, f"{domain}{FUNCTIONS[function]}", target)
         return
     for index, first in _positions(base):
         walk = View(source.buffer, (count,), (step,), first, source.columns, source.tile)
         if len(list(runs([walk], lowering.flow.buffers))) > 1:
             walk = _on_one_side(lowering, walk)
-        _fold_run(lowering, walk, Run(count, (walk.offset,), walk.strides), ALONG_TIME[domain, function], target, index)
+        _fold_run(
+            lowering,
+            walk,
+            Run(count, (walk.offset,), walk.strides),
+            ALONG_TIME[f"{domain}{FUNCTIONS[function]}"],
+            target,
+            index,
+        )
 
 
 def _on_one_side(lowering: Lowering, walk: View) -> View:

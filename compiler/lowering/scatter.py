@@ -151,7 +151,7 @@ def _words(lowering: Lowering, index: View, buffer: Buffer, segment: int, per_en
     target = lowering.temporary("i32", index.shape)
     place = lowering.flow.buffers[target.buffer]
     side = opposite(buffer, segment)
-    place.sides = {(part, 0): side for part in range(len(place.segments))}
+    place.sides = {(number, 0): side for number in range(len(place.segments))}
     for run in runs([index, target], lowering.flow.buffers):
         trip = lowering.trip()
         chain = Chain(trip, lowering.chip, run.count)
