@@ -70,25 +70,19 @@ def _spread(lowering: Lowering, source: View, target: View) -> None:
 def _fold_rows(lowering: Lowering, source: View, kept: list[int], reduced: list[int], function: str, target: View) -> None:
     """Running folds over the reduced leading axes in row order; the target has the kept ones."""
     domain = "i" if lowering.flow.buffers[source.buffer].type in ("i8", "i32") else "f"
+    pairwise = f"{domain}{FUNCTIONS[function]}"
     count, step = _collapsed(source, reduced)
     sizes = tuple(source.leading[a] for a in kept)
     strides = tuple(source.strides[a] for a in kept)
     base = replace(source, leading=sizes, strides=strides)
     if step is None or base.rows > FOLDS_AT_ONCE * (count - 1):
-        _fold_pairwise(lowering, source, base, reduced, f"{domain}{FUNCTIONS[function]}", target)
+        _fold_pairwise(lowering, source, base, reduced, pairwise, target)
         return
     for index, first in _positions(base):
         walk = View(source.buffer, (count,), (step,), first, source.columns, source.tile)
         if len(list(runs([walk], lowering.flow.buffers))) > 1:
             walk = _on_one_side(lowering, walk)
-        _fold_run(
-            lowering,
-            walk,
-            Run(count, (walk.offset,), walk.strides),
-            ALONG_TIME[f"{domain}{FUNCTIONS[function]}"],
-            target,
-            index,
-        )
+        _fold_run(lowering, walk, Run(count, (walk.offset,), walk.strides), ALONG_TIME[pairwise], target, index)
 
 
 def _on_one_side(lowering: Lowering, walk: View) -> View:

@@ -114,22 +114,24 @@ def _accesses(trip: Trip, buffers: dict[str, Buffer], chip: Chip) -> Iterator[_A
         timing = chip.timing["sram.write" if isinstance(node, Write) else "sram.read"]
         shift = timing.skew + 1 if isinstance(node, Write) else timing.latency
         every = node.every if isinstance(node, Write) else trip.values[node.result].every
-        for name, row, step, count in _walks(node, buffers):
+        for name, row, step, count, first in _walks(node, buffers):
             for part in row_parts(buffers[name], row, step, count):
                 if part.count > 1 and part.step % 2 and every * part.period % 2:
-                    bit = (part.address + part.first * every + shift) % 2
+                    bit = (part.address + (first + part.first) * every + shift) % 2
                     yield (name, part.segment, node.tile if name == node.buffer else 0), value, bit, part.count
 
 
-def _walks(node: Read | ReadBlock | Write, buffers: dict[str, Buffer]) -> Iterator[tuple[str, int, int, int]]:
-    """(buffer, row, row step, count) of the walks that a node makes at once."""
+def _walks(node: Read | ReadBlock | Write, buffers: dict[str, Buffer]) -> Iterator[tuple[str, int, int, int, int]]:
+    """(buffer, row, row step, count, element of the value at which it begins) of the walks that a node makes."""
     if not isinstance(node, ReadBlock):
-        yield from ((node.buffer, node.row + s * node.apart, node.row_step, node.count) for s in range(node.abreast))
+        runs = node.runs() if isinstance(node, Read) else [(0, node.row, node.count)]
+        for s in range(node.abreast):
+            yield from ((node.buffer, row + s * node.apart, node.row_step, count, first) for first, row, count in runs)
         return
     own = node.rows_per_cycle - node.rows_beside(buffers)
     for lane in range(min(node.rows_per_cycle, node.count)):
         rep = -(-(node.count - lane) // node.rows_per_cycle)
         if lane < own:
-            yield node.buffer, node.row + lane, own, rep
+            yield node.buffer, node.row + lane, own, rep, 0
         else:
-            yield node.beside, node.beside_row + lane - own, node.rows_per_cycle - own, rep
+            yield node.beside, node.beside_row + lane - own, node.rows_per_cycle - own, rep, 0

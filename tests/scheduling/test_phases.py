@@ -49,3 +49,15 @@ def test_of_walks_that_contradict_each_other_the_longer_one_counts(even: int, od
     a, b = phases(flow, TINY)["a", 0, 0], phases(flow, TINY)["b", 0, 0]
     turn = (TINY.timing["sram.read"].latency - TINY.timing["sram.write"].skew - 1) % 2
     assert (a ^ b ^ turn) == (odd > even)
+
+
+def test_a_walk_in_runs_counts_run_by_run() -> None:
+    """Two runs of two rows, an odd number of rows apart, have one phase each: neither wins, so the shorter walk decides."""
+    flow = copying(("a", 0, "b", 1, 3))
+    for begin in (2, 3):
+        trip = Trip("in runs")
+        value = trip.value("f32", 4)
+        trip.nodes = [Read("a", 0, 0, 1, 4, value, run=2, run_step=begin), Write("b", 0, 0, 1, value, 4)]
+        found = phases(Flow(flow.buffers, [*flow.trips, trip]), TINY)
+        turn = (TINY.timing["sram.read"].latency - TINY.timing["sram.write"].skew - 1) % 2
+        assert (found["a", 0, 0] ^ found["b", 0, 0] ^ turn) == (begin == 3)
