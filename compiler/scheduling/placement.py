@@ -26,6 +26,7 @@ from compiler.scheduling.placement_orders import interference_of, lives_of, orde
 from compiler.scheduling.rehearsal import Rehearsal
 from compiler.scheduling.rivals import loaded, on_one_side, rivals
 from compiler.scheduling.shared_memory import Residents, shared_places
+from compiler.scheduling.side_ties import SideTies
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
 from compiler.scheduling.trip import Buffer, Flow, Group, Read, location_of, touched
@@ -43,7 +44,7 @@ SCHEMES = {
 APART_OPERATIONS = 4
 """Words of a buffer that died so many operations ago are as good as fresh ones: who read it has long done so (our choice)."""
 
-Way = Literal["freedom", "throughout", "lasting", "order"]
+Way = Literal["freedom", "throughout", "lasting", "tied", "order"]
 """How column groups take their turns (`_attempts`)."""
 
 SHORT_WALK_ROWS = 16
@@ -91,6 +92,8 @@ def _placed(
     crowded: list[tuple[int, Places]] = []
     for packed, way, order in _attempts(flow, scheme):
         placement = _Placement(flow, chip, scheme, packed, residents, device, rehearsal)
+        if way == "tied":
+            placement.ties = SideTies(placement.demand, placement.side_of)
         try:
             places = placement.run(order) if way == "order" else placement.run_by_freedom(order, way)
         except ModelFault as found:
@@ -108,11 +111,11 @@ def _placed(
 
 def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, Way, list[Group]]]:
     """(packed, way, order): spread by freedom, then with what is touched throughout the program first, then with temporaries
-    that live long first; spread in two of the orders, packed in all."""
+    that live long first, then with sides that follow from `SideTies` too; spread in two of the orders, packed in all."""
     first = next(orders_of(flow, scheme))
-    yield False, "freedom", first
-    yield False, "throughout", first
-    yield False, "lasting", first
+    ways: tuple[Way, ...] = ("freedom", "throughout", "lasting", "tied")
+    for way in ways:
+        yield False, way, first
     orders = list(orders_of(flow, scheme))
     for packed, tried in ((False, orders[:2]), (True, orders)):
         for order in tried:
@@ -201,6 +204,7 @@ class _Placement:
         self.places: Places = {name: {} for name in flow.buffers}
         self.phases = phases(flow, chip)
         self.demand = StreamDemand(flow, chip)
+        self.ties: SideTies | None = None
         self.operations = Operations(flow)
         self.traffic = Traffic(flow, chip, self.operations)
         self.even_fill = even_fill(flow, chip)
@@ -482,6 +486,9 @@ class _Placement:
         tied = next((other for other in self.on_one_side.get(group, ()) if other in self.chosen), None)
         if tied is not None:
             return [self.side_of[tied]]
+        wanted = self.ties.wanted(group) if self.ties and group not in self.side_of else None
+        if wanted:
+            return [wanted]
         if group in self.side_of:
             # Of several segments the sides are wishes: work spreads over both. Of a single one it is a need.
             fixed = self.side_of[group]
@@ -500,6 +507,8 @@ class _Placement:
         # Neighbouring stripes in neighbouring slices: order by the slice's number, not by how full it is.
         units = sorted(free, key=lambda choice: choice.number)
         self.side_of[group] = side
+        if self.ties:
+            self.ties.chosen(group, side)
         self.chosen[group] = tuple(choice.unit for choice in units)
         if buffer.stripes > 1:
             self.set_apart(buffer, side, self.chosen[group])

@@ -40,10 +40,16 @@ class StreamDemand:
         self.trips = [_values(trip, flow, chip) for trip in flow.trips]
         self.tight = [sum(streams for _, _, streams in values) > chip.streams for values in self.trips]
         """Whether the values of a trip together need more byte streams than one direction has."""
+        self.slices: dict[Side, int] = {side: len(chip.slices("sram", side)) for side in ("w", "e")}
+        self.widths: list[dict[Group, int]] = []
+        """Slices of SRAM that each tight trip touches with each of its column groups."""
         self.trips_of: defaultdict[Group, list[int]] = defaultdict(list)
         for index, trip in enumerate(flow.trips):
-            for group in dict.fromkeys(g for node in trip.nodes for g in touched(node, flow.buffers)):
+            groups = dict.fromkeys(g for node in trip.nodes for g in touched(node, flow.buffers))
+            for group in groups:
                 self.trips_of[group].append(index)
+            buffers = {group: flow.buffers[group[0]] for group in groups if self.tight[index]}
+            self.widths.append({g: b.stripes * b.bytes * (b.memory == "sram") for g, b in buffers.items()})
 
     def strain(self, group: Group, side: Side, sides: Mapping[Group, Side]) -> tuple[int, int]:
         """How hard the group's trips become if it lies on this side: byte streams beyond those of the chip, and byte streams of
@@ -54,6 +60,18 @@ class StreamDemand:
     def excess(self, sides: Mapping[Group, Side]) -> int:
         """Byte streams beyond those of the chip, summed over all trips, with the buffers on these sides."""
         return sum(self._strain_of(trip, None, sides)[0] for trip, tight in enumerate(self.tight) if tight)
+
+    def fits(self, trip: int, sides: Mapping[Group, Side]) -> bool:
+        """Whether a tight trip can have byte streams enough with these of its buffers on these sides. One that is not among
+        them counts where the trip leaves it as many slices as it wants, if that is on one side only."""
+        known: dict[Group, Side] = dict(sides)
+        room = dict(self.slices)
+        for group, side in sides.items():
+            room[side] -= self.widths[trip][group]
+        for group, width in self.widths[trip].items():
+            if group not in known and (width > room["w"]) != (width > room["e"]):
+                known[group] = "w" if width > room["e"] else "e"
+        return not self._strain_of(trip, None, known)[0]
 
     def _strain_of(self, trip: int, choice: tuple[Group, Side] | None, sides: Mapping[Group, Side]) -> tuple[int, int]:
         eastward = westward = 0

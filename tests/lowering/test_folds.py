@@ -22,6 +22,12 @@ PROGRAMS = {
         output y = rmsnorm(h, ones(f32[20]))
         output z = layernorm(h, ones(f32[20]), zeros(f32[20]))
     """,
+    "norms without gains": """
+        h = x + 1
+        output y = h * rsqrt(mean(h * h, axis=-1, keepdims=true) + 0.00001)
+        c = h - mean(h, axis=-1, keepdims=true)
+        output z = c * rsqrt(mean(c * c, axis=-1, keepdims=true) + 0.00001)
+    """,
     "who reads the parts": """
         e = exp(x)
         s = sum(e, axis=-1, keepdims=true)
