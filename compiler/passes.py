@@ -31,6 +31,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "canonicalize-graph": _from("transforms.canonicalize_graph", "CanonicalizeGraphPass"),
     "fold-constants": _from("transforms.fold_constants", "FoldConstantsPass"),
     "common-subexpressions": _from("transforms.common_subexpressions", "CommonSubexpressionsPass"),
+    "join-heads": _from("transforms.join_heads", "JoinHeadsPass"),
     "casts-at-users": _from("transforms.casts_at_users", "CastsAtUsersPass"),
     "lower-to-flow": _from("transforms.lower_to_flow", "LowerToFlowPass"),
     "prefetch-weights": _from("transforms.prefetch_weights", "PrefetchWeightsPass"),

@@ -33,7 +33,7 @@ from isa.timing import program_cycles
 
 DEFAULT_PIPELINE = (
     "fold-constants,pack-images,decompose,canonicalize-graph,fold-constants,common-subexpressions,canonicalize-graph,"
-    "casts-at-users,lower-to-flow{fuse-limit=8},prefetch-weights,place-memory{scheme=scheduled},schedule,"
+    "join-heads,casts-at-users,lower-to-flow{fuse-limit=8},prefetch-weights,place-memory{scheme=scheduled},schedule,"
     "place-again{rounds=3}"
 )
 STAGES = {"flow": "lower-to-flow", "placed": "place-memory", "scheduled": "place-again"}

@@ -249,8 +249,8 @@ class ScatterOp(IRDLOperation):
 class WriteOp(IRDLOperation):
     """A value into rows row, row + step, … of a tile, or one byte column of them, or some lanes (first, number) of them:
     `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 : !flow.stream<f32, 8, 1, 4>`,
-    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 window [64, 32] : !flow.stream<f32, 8, 1, 4>`; or its byte
-    streams into several rows of an i8 buffer, as for `flow.read`."""
+    `flow.write %y to @y tile 0 row 0 step 1 count 8 every 1 window [64, 32] : !flow.stream<f32, 8, 1, 4>`, or several parts
+    of them, first and number of each; or its byte streams into several rows of an i8 buffer, as for `flow.read`."""
 
     name = "flow.write"
     source = operand_def(StreamType)
@@ -273,8 +273,8 @@ class WriteOp(IRDLOperation):
         at_least(self.name, 0, tile=self.tile, row=self.row, byte=self.byte)
         at_least(self.name, 1, count=self.count, every=self.every, abreast=self.abreast, apart=self.apart)
         lanes = self.window.get_values() if self.window else (0, 1)
-        if len(lanes) != 2 or lanes[0] < 0 or lanes[1] < 1:
-            raise VerifyException(f"{self.name}: window {list(lanes)} must be a first lane and a number of lanes")
+        if len(lanes) % 2 or min(lanes[::2], default=-1) < 0 or min(lanes[1::2]) < 1:
+            raise VerifyException(f"{self.name}: window {list(lanes)} must be a first lane and a number of lanes, of each part")
 
 
 def buffer_name(op: ReadOp | ReadBlockOp | GatherOp | ScatterOp | WriteOp) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
+    IntegerAttr,
     LocationAttr,
     TensorType,
     UnitAttr,
@@ -259,17 +260,22 @@ class ReduceOp(GraphOp):
 @irdl_op_definition
 class MatmulOp(GraphOp):
     """[.., M, K] × [.., K, N], or × [.., N, K] with transpose_b:
-    `%c = graph.matmul %a, %b transpose_b precision f16 : (tensor<4x8xf32>, tensor<6x8xf32>) -> tensor<4x6xf32>`."""
+    `%c = graph.matmul %a, %b transpose_b precision f16 : (tensor<4x8xf32>, tensor<6x8xf32>) -> tensor<4x6xf32>`.
+
+    With g groups, as a convolution has, of i8 · i8: g products side by side on the last axes of both operands and of the
+    result, [.., M, g · K] × [.., K, g · N], or × [.., N, g · K] with transpose_b."""
 
     name = "graph.matmul"
     a = operand_def(TensorType)
     b = operand_def(TensorType)
     transpose_b = opt_prop_def(UnitAttr)
     precision = opt_prop_def(PrecisionAttr)
+    groups = opt_prop_def(IntegerAttr.constr(i64))
     result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = (
-        "$a `,` $b (`transpose_b` $transpose_b^)? (`precision` $precision^)? attr-dict `:` functional-type(operands, results)"
+        "$a `,` $b (`transpose_b` $transpose_b^)? (`precision` $precision^)? (`groups` $groups^)? attr-dict `:` "
+        "functional-type(operands, results)"
     )
 
     def __init__(
@@ -278,6 +284,7 @@ class MatmulOp(GraphOp):
         b: SSAValue,
         transpose_b: bool = False,
         precision: str | None = None,
+        groups: int = 1,
         *,
         location: LocationAttr | None = None,
     ):
@@ -285,12 +292,22 @@ class MatmulOp(GraphOp):
         properties = {
             "transpose_b": UnitAttr() if transpose_b else None,
             "precision": PrecisionAttr(MatmulPrecision(precision)) if known else None,
+            "groups": IntegerAttr(groups, i64) if groups != 1 else None,
         }
-        self.construct(lambda: shapes.matmul(tensor_of(a), tensor_of(b), transpose_b, precision), [a, b], properties, location)
+
+        def rule() -> Tensor:
+            return shapes.matmul(tensor_of(a), tensor_of(b), transpose_b, precision, groups)
+
+        self.construct(rule, [a, b], properties, location)
+
+    @property
+    def group_count(self) -> int:
+        return self.groups.value.data if self.groups else 1
 
     def inferred(self) -> Tensor:
         precision = self.precision.data if self.precision else None
-        return shapes.matmul(tensor_of(self.a), tensor_of(self.b), self.transpose_b is not None, precision)
+        a, b = tensor_of(self.a), tensor_of(self.b)
+        return shapes.matmul(a, b, self.transpose_b is not None, precision, self.group_count)
 
 
 @irdl_op_definition

@@ -115,7 +115,7 @@ def reduce(fn: str, x: Tensor, axes: Sequence[int], keepdims: bool) -> Tensor:
     return Tensor(kind, tuple(kept))
 
 
-def matmul(a: Tensor, b: Tensor, transpose_b: bool = False, precision: str | None = None) -> Tensor:
+def matmul(a: Tensor, b: Tensor, transpose_b: bool = False, precision: str | None = None, groups: int = 1) -> Tensor:
     if (a.type, b.type) not in MATMUL_TYPES:
         pairs = ", ".join(f"{x}·{y}" for x, y in MATMUL_TYPES)
         raise ModelFault(f"matmul: no product of {a} and {b}; there are {pairs}", hint="convert an operand with cast")
@@ -126,6 +126,12 @@ def matmul(a: Tensor, b: Tensor, transpose_b: bool = False, precision: str | Non
     if len(a.shape) < 2 or len(b.shape) < 2:
         raise ModelFault(f"matmul: operands need two axes or more, they are {a} and {b}")
     inner, columns = (b.shape[-1], b.shape[-2]) if transpose_b else (b.shape[-2], b.shape[-1])
+    if groups != 1:
+        if groups < 1 or (a.type, b.type) != ("i8", "i8"):
+            raise ModelFault(f"matmul: groups are for i8·i8, not {groups} of them for {a.type}·{b.type}")
+        if b.shape[-1] % groups:
+            raise ModelFault(f"matmul: the last axis of {b} does not fall into {groups} groups")
+        inner, columns = (inner, columns * groups) if transpose_b else (inner * groups, columns)
     if a.shape[-1] != inner:
         raise ModelFault(f"matmul: inner sizes differ: {a.shape[-1]} and {inner} ({a} and {b}{', transposed' * transpose_b})")
     if len(b.shape) > 2 and b.shape[:-2] != a.shape[:-2]:

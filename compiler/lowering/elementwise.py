@@ -9,12 +9,12 @@ from typing import cast
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, ReshapeOp, TakeOp, UnaryOp, WhereOp
+from compiler.dialects.graph import BinaryOp, CastOp, ReduceOp, TakeOp, UnaryOp, WhereOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, Parts, describe
 from compiler.lowering.copies import copy_rows
-from compiler.lowering.fusion import Cluster, converts_by_reading
+from compiler.lowering.fusion import Cluster, Spread, converts_by_reading
 from compiler.lowering.lane_maps import lane_places, lane_sides
 from compiler.lowering.lane_permutes import permuted
 from compiler.lowering.lane_tree import FUNCTIONS, folded, parts_together
@@ -97,7 +97,7 @@ class ClusterBody:
         taken = {} if taken is None else taken
         self.views = [result]
         self.where: dict[SSAValue, list[int]] = {}
-        self.spread: dict[SSAValue, ReshapeOp] = {op.result: op for op in cluster.spread}
+        self.spread: dict[SSAValue, Spread] = {spread.value: spread for spread in cluster.spread}
         for value in self.operands:
             if value in self.spread:
                 self.where[value] = [len(self.views), len(self.views) + 1]
@@ -121,16 +121,20 @@ class ClusterBody:
         enough = apart and others + len(parts.views) * BYTES[tensor_of(value).type] <= self.lowering.chip.streams * 3 // 4
         return parts.views if enough else (self.lowering.view(value),)
 
-    def walks_of(self, op: ReshapeOp, result: View, taken: dict[str, View]) -> list[View]:
+    def walks_of(self, spread: Spread, result: View, taken: dict[str, View]) -> list[View]:
         """Of a column of splats that is made on the way: one row for each matrix of the result, and the map of the first
         side."""
-        row = self.lowering.view(op.x)
+        row = self.lowering.view(spread.row)
         if not row.dense:
-            row = self.lowering.temporary(tensor_of(op.x).type, row.shape)
-            copy_rows(self.lowering, self.lowering.view(op.x), row)
+            row = self.lowering.temporary(tensor_of(spread.row).type, row.shape)
+            copy_rows(self.lowering, self.lowering.view(spread.row), row)
         words = row.with_leading((*result.leading[:-1], 1)).broadcast(result.leading)
-        table, start = lane_places(self.lowering, lane_sides(self.lowering.chip)[0])
-        return [self.apart(words, op.x, taken), View(table, result.leading, (*[0] * (len(result.leading) - 1), 1), start, 1)]
+        table, start = self.places_of(spread, lane_sides(self.lowering.chip)[0], 0)
+        walk = View(table, result.leading, (*[0] * (len(result.leading) - 1), 1), start, 1)
+        return [self.apart(words, spread.row, taken), walk]
+
+    def places_of(self, spread: Spread, side: Side, turn: int) -> tuple[str, int]:
+        return lane_places(self.lowering, side, turn, tensor_of(spread.value).shape[-2], spread.width)
 
     def parts_of(self, fold: ReduceOp) -> tuple[View, ...]:
         """New memory for the parts of a fold: the fold's own where there is one tile."""
@@ -236,7 +240,8 @@ class ClusterBody:
             if op in self.products.values():
                 continue
             if isinstance(op, TakeOp):
-                taken = permuted(self.lowering, trip, values[op.x], op.columns.get_values(), tile, side)
+                lane = into.column if into else 0
+                taken = permuted(self.lowering, trip, values[op.x], op.columns.get_values(), tile, side, lane)
                 chain.anchor_after(taken, values[op.x], self.lowering.chip.timing["sxm.permute"].latency)
                 values[op.result] = taken
                 continue
@@ -264,7 +269,8 @@ class ClusterBody:
     ) -> int:
         """Elements of a row, each in all lanes: past the lane unit of a side, with a map of that side."""
         kind, (word, table), lowering = tensor_of(value).type, self.where[value], self.lowering
-        first = lane_places(lowering, side, turn)[1] - lane_places(lowering, lane_sides(lowering.chip)[0])[1]
+        spread = self.spread[value]
+        first = self.places_of(spread, side, turn)[1] - self.places_of(spread, lane_sides(lowering.chip)[0], 0)[1]
         places, row, moved = trip.value("i32", count), trip.value(kind, count), trip.value(kind, count)
         view = self.views[word]
         trip.nodes.append(Read(self.views[table].buffer, 0, starts[table] + first, steps[table], count, places))

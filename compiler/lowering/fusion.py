@@ -28,6 +28,7 @@ from compiler.dialects.graph import (
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import mxm_mode
 from compiler.lowering.lane_permutes import keeps_vectors, permutes_beside_planes
+from compiler.lowering.matmul_plan import folds_matrices
 from compiler.lowering.summed_rows import makers_of_sum, summed_product
 from isa.chip import Chip
 from isa.spec import BYTES
@@ -40,6 +41,36 @@ ELEMENTWISE = (UnaryOp, BinaryOp, WhereOp, CastOp)
 
 ImageProduct = StencilOp | DepthwiseOp
 """Convolutions of packed images: the vector unit goes on with their sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Columns of splats made of a row for each matrix: every vector of `value` has an element of `row` in all its lanes; or one
+    in each window of `width` lanes, elements that are as far apart as there are vectors. `makers` are the operations."""
+
+    value: SSAValue
+    row: SSAValue
+    makers: tuple[Operation, ...]
+    width: int = 0
+
+    @staticmethod
+    def of(value: SSAValue) -> Spread | None:
+        """What `value` is spread from, if it is a reshape of rows or takes windows of the same element of such."""
+        op, shape = value.owner, tensor_of(value).shape
+        if isinstance(op, ReshapeOp) and len(shape) > 1 and shape[-1] == 1 < shape[-2] == tensor_of(op.x).shape[-1]:
+            return Spread(value, op.x, (op,))
+        turn = op.x.owner if isinstance(op, TakeOp) else None
+        parts = turn.x.owner if isinstance(turn, TransposeOp) else None
+        if not isinstance(op, TakeOp) or not isinstance(turn, TransposeOp) or not isinstance(parts, ReshapeOp):
+            return None
+        rank, (rows, windows) = len(shape), tensor_of(op.x).shape[-2:]
+        width = len(op.columns) // windows
+        exchanges = list(turn.permutation.get_values()) == [*range(rank - 2), rank - 1, rank - 2]
+        repeats = list(op.columns.get_values()) == [column // width for column in range(windows * width)]
+        if not exchanges or not repeats or tensor_of(parts.x).shape != (*shape[:-2], 1, windows * rows):
+            return None
+        alone = op.x.has_one_use() and turn.x.has_one_use()
+        return Spread(value, parts.x, (op, turn, parts), width) if alone else None
 
 
 @dataclass(slots=True)
@@ -57,8 +88,8 @@ class Cluster:
     more: list[Operation] = field(default_factory=list[Operation])
     row_fold: ReduceOp | None = None
     """What folds the rows of a product of integers that nobody else reads."""
-    spread: list[ReshapeOp] = field(default_factory=list[ReshapeOp])
-    """Columns of splats that a lane unit makes of rows on their way to the epilogue of a product."""
+    spread: list[Spread] = field(default_factory=list["Spread"])
+    """What a lane unit makes of rows on their way to the epilogue of a product."""
     root: Operation | None = None
     """The operation that makes the result; None where the matmul does."""
     summed: SSAValue | None = None
@@ -183,28 +214,26 @@ def _folds_lanes(op: ReduceOp) -> bool:
 
 def _row_fold(cluster: Cluster) -> ReduceOp | None:
     """The fold of a product's rows, matrix by matrix, that is all that becomes of it. In integers, for its order is free."""
-    users = [use.operation for use in cluster.matmul.result.uses] if isinstance(cluster.matmul, MatmulOp) else []
-    if cluster.operations or len(users) != 1 or not isinstance(users[0], ReduceOp) or tensor_of(users[0].result).type != "i32":
+    if cluster.operations or not isinstance(cluster.matmul, MatmulOp) or not folds_matrices(cluster.matmul):
         return None
-    rank = len(tensor_of(users[0].x).shape)
-    return users[0] if users[0].keepdims is not None and tuple(users[0].axes.get_values()) == (rank - 2,) else None
+    fold = next(use.operation for use in cluster.matmul.result.uses)
+    return fold if isinstance(fold, ReduceOp) else None
 
 
-def _spread(cluster: Cluster, chip: Chip) -> list[ReshapeOp]:
+def _spread(cluster: Cluster, chip: Chip) -> list[Spread]:
     """One operand of the epilogue of a product, at most, for which a row of each matrix is spread: an element for each of its
     rows."""
     if not isinstance(cluster.matmul, MatmulOp) or cluster.summed is not None or not permutes_beside_planes(chip):
         return []
     for value in dict.fromkeys(v for op in cluster.operations for v in op.operands):
-        op, shape = value.owner, tensor_of(value).shape
+        spread = Spread.of(value)
         if (
-            isinstance(op, ReshapeOp)
-            and len(shape) > 1
-            and shape[:-1] == tensor_of(cluster.matmul.result).shape[:-1]
-            and shape[-1] == 1 < shape[-2] == tensor_of(op.x).shape[-1] <= chip.lanes
+            spread
+            and tensor_of(value).shape[:-1] == tensor_of(cluster.matmul.result).shape[:-1]
+            and tensor_of(spread.row).shape[-1] <= chip.lanes
             and all(use.operation in cluster.members for use in value.uses)
         ):
-            return [op]
+            return [spread]
     return []
 
 

@@ -80,15 +80,27 @@ def keeps_vectors(columns: Sequence[int], of: int, chip: Chip) -> bool:
     )
 
 
-def permuted(lowering: Lowering, trip: Trip, value: int, columns: Sequence[int], tile: int, side: Side) -> int:
-    """One tile of a value, its lanes taken by the lane unit of a side, with their numbers from memory of that side."""
-    lanes, count = lowering.chip.lanes, trip.values[value].count
-    numbers = np.array([c % lanes for c in columns[tile * lanes : (tile + 1) * lanes]], np.int32)
-    places = lowering.constant_for_sides(numbers, (side,))
-    row = trip.value("i32", count)
-    trip.nodes.append(Read(places.buffer, 0, 0, 0, count, row))
-    taken = trip.value(trip.values[value].type, count)
-    trip.nodes.append(Compute(f"sxm.{side}", "permute", (value, row), {}, count, 1, taken))
+def permuted(lowering: Lowering, trip: Trip, value: int, columns: Sequence[int], tile: int, side: Side, lane: int = 0) -> int:
+    """One tile of a value, its lanes taken by the lane unit of a side, with their numbers from memory of that side; columns
+    begin at `lane`, of what is taken and of what it is taken from."""
+    lanes = lowering.chip.lanes
+    taken = [lane + c % lanes for c in columns[tile * lanes : (tile + 1) * lanes]]
+    return _by_map(lowering, trip, value, [*range(lane), *taken], side)
+
+
+def only_lanes(lowering: Lowering, trip: Trip, value: int, window: range, side: Side) -> int:
+    """A value with zeros in all lanes but these, which the lane unit of a side puts there."""
+    lanes = lowering.chip.lanes
+    return _by_map(lowering, trip, value, [lane if lane in window else lanes for lane in range(lanes)], side)
+
+
+def _by_map(lowering: Lowering, trip: Trip, value: int, lanes: Sequence[int], side: Side) -> int:
+    source = trip.values[value]
+    places = lowering.constant_for_sides(np.array(lanes, np.int32), (side,))
+    row = trip.value("i32", source.count)
+    trip.nodes.append(Read(places.buffer, 0, 0, 0, source.count, row))
+    taken = trip.value(source.type, source.count, source.every, source.streams)
+    trip.nodes.append(Compute(f"sxm.{side}", "permute", (value, row), {}, source.count, 1, taken))
     return taken
 
 

@@ -68,7 +68,7 @@ def lower_graph(
     lowering.hints = memory_hints(block, groups, chip, segmented=fuse_limit > 1)
     lowering.hints |= resident_hints(block, residents)
     ending: list[UpdateOp] = []
-    on_the_way = {op for cluster in groups.values() for op in cluster.spread}
+    on_the_way = {op for cluster in groups.values() for spread in cluster.spread for op in spread.makers}
     advance = stage("lower-to-flow", len(block.ops))
     for op in block.ops:
         advance(1)

@@ -14,6 +14,7 @@ from compiler.lowering.chains import Chain
 from compiler.lowering.context import Lowering, describe, mxm_mode, mxm_sides
 from compiler.lowering.elementwise import ClusterBody
 from compiler.lowering.fusion import Cluster
+from compiler.lowering.lane_permutes import only_lanes
 from compiler.lowering.lane_tree import ALONG_TIME, FUNCTIONS
 from compiler.lowering.matmul_plan import Plan, plan, plan_of_sum
 from compiler.lowering.matmul_rows import Chunk, cut, groups_within, shares_between, turned
@@ -71,12 +72,13 @@ def activations(lowering: Lowering, op: MatmulOp) -> View:
 def _shifted_together(chip: Chip, buffer: Buffer, most: int, count: int) -> tuple[int, ElementType]:
     """Rows of weights that the lane unit of a side moves in a cycle, at most so many, and as what type it moves them.
 
-    Each of its slots takes up to four byte streams, and every one of them must have a row in every cycle.
+    Each of its slots takes up to four byte streams, and every one of them must have a row in every cycle, from a slice that
+    none of the others needs then.
     """
     for rows in range(most, 0, -1):
         streams = rows * buffer.bytes
         kind: ElementType = "i32" if streams % 4 == 0 else "f16" if streams % 2 == 0 else "i8"
-        if count % rows == 0 and streams // BYTES[kind] <= chip.sxm.slots:
+        if count % rows == 0 == buffer.stripes % rows and streams // BYTES[kind] <= chip.sxm.slots:
             return rows, kind
     return 1, buffer.type
 
@@ -331,6 +333,9 @@ class MatmulJobs:
             yield
 
     def load(self, planes: tuple[int, ...], tile: int, first: int, count: int, weight: Stationary) -> None:
+        if weight.groups > 1:
+            self.load_groups(planes, tile, count, weight)
+            return
         buffer = self.lowering.flow.buffers[weight.buffer]
         trip = self.lowering.trip()
         mode, lanes = self.spread.mode, self.lowering.chip.lanes
@@ -359,6 +364,22 @@ class MatmulJobs:
             side = self.lowering.chip.planes[planes[0]].side
             value = shifted(trip, f"sxm.{side}", value, -weight.lane)
         trip.nodes.append(Load(planes, value, mode, count, 0, weight.transposed))
+
+    def load_groups(self, planes: tuple[int, ...], tile: int, depth: int, weight: Stationary) -> None:
+        """The weights of products side by side: the rows once for each of them, past the lane unit, which leaves its lanes."""
+        lowering, buffer = self.lowering, self.lowering.flow.buffers[weight.buffer]
+        count, width = depth // weight.groups, self.columns // weight.groups
+        # The rows take as many byte streams before the lane unit as behind it, and the map four beside them.
+        most = min(buffer.stripes, count, (lowering.chip.streams - BYTES["i32"]) // 2 // buffer.bytes)
+        per_cycle, kind = _shifted_together(lowering.chip, buffer, most, count)
+        side = lowering.chip.planes[planes[0]].side or "w"
+        for group in range(weight.groups):
+            trip = lowering.trip()
+            rows = trip.value(kind, count // per_cycle, streams=per_cycle * buffer.bytes)
+            trip.nodes.append(ReadBlock(weight.buffer, weight.tile + tile, weight.row, count, per_cycle, rows))
+            window = range(weight.lane + group * width, weight.lane + (group + 1) * width)
+            kept = only_lanes(lowering, trip, rows, window, side)
+            trip.nodes.append(Load(planes, kept, self.spread.mode, count, group * count))
 
     def feed(
         self, plane: int, chunk: Chunk, tile: int, first: int, count: int, entry: int, lane: int, *, fresh: bool, last: bool

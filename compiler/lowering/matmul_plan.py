@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import prod
 
-from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp, TakeOp
+from compiler.dialects.graph import ConstantOp, MatmulOp, ParamOp, ReduceOp, TakeOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import mxm_mode, mxm_sides, weight_rows_per_cycle
 from isa.chip import Chip
@@ -80,6 +80,7 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
 
     # On a tie the plan with fewer loads; for every tile of weights is loaded once for each group that works on it.
     ways = [groups for groups in _groupings(mode, chip) if len(groups) == 1 or rows >= len(groups[0])]
+    ways = ways[-1:] if folds_matrices(op) else ways
     best = min(ways, key=lambda groups: (cycles(groups), -len(groups)))
     if _can_be_halved(op, chip, steps, rows):
         pairs = len(chip.planes) // 2
@@ -87,6 +88,16 @@ def plan(op: MatmulOp, chip: Chip) -> Plan:
         if halved < cycles(best) * WORTH_HALVING:
             return Plan(mode, (tuple(range(len(chip.planes))),), depth, halved=True)
     return Plan(mode, best, depth)
+
+
+def folds_matrices(op: MatmulOp) -> bool:
+    """Whether all that becomes of a batch of integer products is a fold of the rows of each matrix: as they leave a plane, if
+    one has all of them."""
+    users = [use.operation for use in op.result.uses]
+    if len(users) != 1 or not isinstance(users[0], ReduceOp) or tensor_of(users[0].result).type != "i32":
+        return False
+    rank = len(tensor_of(op.result).shape)
+    return rank > 2 and users[0].keepdims is not None and tuple(users[0].axes.get_values()) == (rank - 2,)
 
 
 def _can_be_halved(op: MatmulOp, chip: Chip, steps: int, rows: int) -> bool:

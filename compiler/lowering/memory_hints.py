@@ -23,7 +23,6 @@ from compiler.dialects.graph import (
     SliceOp,
     StateOp,
     StencilOp,
-    TakeOp,
     TransposeOp,
 )
 from compiler.dialects.graph_types import tensor_of
@@ -154,9 +153,8 @@ def _inside(op: Operation, cluster: Cluster, chip: Chip) -> Inside | None:
         return None
     value, shape = op.results[0], tensor_of(op.results[0]).shape
     inside = {cluster.matmul.result, *(o.results[0] for o in cluster.operations)}
+    # What is taken of the product's columns is taken where it is moved to, if that is a single tile.
     others = [tensor_of(v).shape for o in cluster.operations for v in o.operands if v not in inside]
-    if any(isinstance(o, TakeOp) for o in cluster.operations):
-        return None
     if any(other[-1:] not in ((), (1,)) for other in others) or "shift" not in chip.sxm.instructions:
         return None
     order = list(range(len(shape) - 1))

@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compiler.dialects.graph import MatmulOp
 from compiler.dialects.graph_types import tensor_of
 from compiler.lowering.context import Lowering, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
+from compiler.lowering.lane_permutes import permutes_beside_planes
 from compiler.lowering.matmul_plan import Plan
-from compiler.lowering.transposed_loads import SPAN, blocks_of, require_transposed_loads
+from compiler.lowering.transposed_loads import SPAN, blocks_of, require_transposed_loads, transposes_loads
 from compiler.lowering.transposes import exchange
 from compiler.lowering.views import View
 from isa.chip import Chip
+from isa.errors import ModelFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,20 @@ class Stationary:
     """Known weights whose rows are all alike: what one step over K has loaded serves the others."""
     blocks: tuple[str, ...] = ()
     """What the lane unit makes transposed weights of, tile by tile, where planes cannot load them so."""
+    groups: int = 1
+    """Of products side by side, each with rows of its own: the same rows of memory, from `lane` on a window for each of them,
+    and zeros around it, which the lane unit puts there on the way to the plane."""
 
 
 def stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tuple[tuple[int, ...], Stationary]]:
     """The weights of every batch entry, with its index."""
     array = lowering.array_of(op.b)
     transposed = op.transpose_b is not None
+    if op.group_count > 1 and array is None:
+        _require_groups(op, lowering.chip)
     if array is not None:
         array = np.ascontiguousarray(np.swapaxes(array, -1, -2)) if transposed else array
+        array = _block_diagonal(array, op.group_count, transposed)
         owner = op.b.owner
         stem = getattr(owner, "label", "w")
         role = "param" if hasattr(owner, "label") else "constant"
@@ -57,6 +66,11 @@ def stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tup
     view = lowering.striped(lowering.window(op.b))
     if view.column_steps and view.column_steps[-1]:
         view = lowering.striped(lowering.view(op.b))
+    if op.group_count > 1:
+        for index in product(*(range(s) for s in view.leading[:-1])):
+            entry = view.at(index).tiled(lowering.chip.lanes)
+            yield index, Stationary(entry.buffer, entry.offset, entry.tile, lane=entry.column, groups=op.group_count)
+        return
     if not view.plain and transposed and not shifts_loads(lowering.chip):
         view = lowering.striped(lowering.view(op.b))
     if view.strides[-1] != 1 and view.leading[-1] != 1:
@@ -97,7 +111,7 @@ def _transposed_by_lanes(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tup
             width = min(chip.lanes, lowering.flow.buffers[entry.buffer].columns - (entry.tile + tile) * chip.lanes)
             part = replace(entry, tile=entry.tile + tile, column=0, columns=width)
             if part not in made:
-                made[part] = blocks_of(lowering, part)
+                made[part] = blocks_of(lowering, part, groups=op.group_count, width=view.columns // op.group_count)
             names.append(made[part])
         yield index, Stationary(entry.buffer, entry.offset, 0, True, lane=entry.column, blocks=tuple(names))
 
@@ -105,3 +119,34 @@ def _transposed_by_lanes(lowering: Lowering, op: MatmulOp) -> Iterator[tuple[tup
 def shifts_loads(chip: Chip) -> bool:
     """Whether weights can be moved to lane 0 on their way to every plane."""
     return "shift" in chip.sxm.instructions and all(f"sxm.{p.side}" in chip.units for p in chip.planes)
+
+
+def joins_groups(inner: int, columns: int, transposed: bool, groups: int, chip: Chip) -> bool:
+    """Whether the lane units can load run-time weights of products side by side, each [inner, columns], in one step and one
+    tile: they bring zeros around each of them, transposed by blocks or on the way to the plane."""
+    fits = groups * inner <= chip.depth("i8") and groups * columns <= chip.lanes
+    whole = not (inner % SPAN or columns % SPAN) and chip.lanes % (groups * (inner if transposed else columns)) == 0
+    moves = transposes_loads(chip) and not chip.mxm.transposed_load if transposed else permutes_beside_planes(chip)
+    return fits and whole and moves
+
+
+def _require_groups(op: MatmulOp, chip: Chip) -> None:
+    groups, transposed = op.group_count, op.transpose_b is not None
+    inner, columns = tensor_of(op.a).shape[-1] // groups, tensor_of(op.result).shape[-1] // groups
+    if not joins_groups(inner, columns, transposed, groups, chip):
+        raise ModelFault(
+            f"chip {chip.name} cannot make weights at run time for {groups} groups of [{inner}, {columns}]",
+            hint="a product for each group works on any chip",
+        )
+
+
+def _block_diagonal(array: NDArray[np.generic], groups: int, transposed: bool) -> NDArray[np.generic]:
+    """Known weights [.., K, groups · N], or [.., groups · K, N] of a transposed operand, as [.., groups · K, groups · N]."""
+    if groups == 1:
+        return array
+    parts = np.split(array, groups, axis=-2 if transposed else -1)
+    inner, columns = parts[0].shape[-2:]
+    whole = np.zeros((*array.shape[:-2], groups * inner, groups * columns), array.dtype)
+    for i, part in enumerate(parts):
+        whole[..., i * inner : (i + 1) * inner, i * columns : (i + 1) * columns] = part
+    return whole

@@ -10,13 +10,14 @@ the transposed matrix. Words lie four to a row of a buffer of i32, for the lane 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
 from compiler.dialects.graph import Tensor
 from compiler.lowering.context import Hint, Lowering
 from compiler.lowering.copies import copy_rows
-from compiler.lowering.lane_maps import block_places, next_lane_side
+from compiler.lowering.lane_maps import BlocksApart, block_places, next_lane_side
 from compiler.lowering.views import View
 from compiler.scheduling.trip import ALL_BYTES, Buffer, Compute, Load, Read, ReadBlock, Trip, Write
 from isa.chip import Chip
@@ -47,22 +48,25 @@ def require_transposed_loads(chip: Chip) -> None:
         )
 
 
-def blocks_of(lowering: Lowering, matrix: View, byte: int = ALL_BYTES) -> str:
+def blocks_of(lowering: Lowering, matrix: View, byte: int = ALL_BYTES, groups: int = 1, width: int = 0) -> str:
     """The blocks of one tile of a matrix [R, C ≤ lanes] of i8, or of one byte column of it: a buffer of i32 [4 · C / 16, R].
 
-    With one row they stand everywhere, so that the weights made of them are alike in every lane.
+    With one row they stand everywhere, so that the weights made of them are alike in every lane. With groups, to which windows
+    of `width` columns belong in turn, those of group g are columns g · R … of the weights, and zero in the others': the buffer
+    is [4 · C / 16, groups · R].
     """
     lanes = lowering.chip.lanes
     rows = matrix.leading[0]
     if not _laid_in_order(lowering.flow.buffers[matrix.buffer], matrix):
         matrix = _in_order(lowering, matrix, byte)
     count = -(-matrix.columns // SPAN)
-    words = Tensor("i32", (count * (SPAN // _WORDS), rows))
+    words = Tensor("i32", (count * (SPAN // _WORDS), groups * rows))
     buffer = lowering.buffer("blocks", words, "temporary", Hint(stripes=SPAN // _WORDS))
     side = next_lane_side(lowering)
-    table, start = block_places(lowering, side)
+    table, start = block_places(lowering, side, BlocksApart(groups, width, rows) if groups > 1 else None)
     for block in range(-(-rows // SPAN)):
         tile, lane = divmod(block * SPAN, lanes)
+        window = tuple(chain.from_iterable((lane + group * rows, SPAN) for group in range(groups))) if rows > 1 else ()
         trip = lowering.trip()
         places = trip.value("i32", count)
         trip.nodes.append(Read(table, 0, start, 1, count, places))
@@ -72,9 +76,7 @@ def blocks_of(lowering: Lowering, matrix: View, byte: int = ALL_BYTES) -> str:
             trip.nodes.append(Read(matrix.buffer, matrix.tile, first, 0, count, rows_read, abreast=_WORDS))
             moved = trip.value("i32", count)
             trip.nodes.append(Compute(f"sxm.{side}", "permute", (rows_read, places), {}, count, 1, moved))
-            trip.nodes.append(
-                Write(buffer.name, tile, group, SPAN // _WORDS, moved, count, window=(lane, SPAN) if rows > 1 else ())
-            )
+            trip.nodes.append(Write(buffer.name, tile, group, SPAN // _WORDS, moved, count, window=window))
     return buffer.name
 
 

@@ -48,7 +48,9 @@ def _reduce(op: graph.ReduceOp, x: Sequence[Array], chip: Chip) -> Array:
 
 def _matmul(op: graph.MatmulOp, x: Sequence[Array], chip: Chip) -> Array:
     precision = op.precision.data if op.precision else None
-    return matmul(x[0], x[1], op.transpose_b is not None, precision, chip)
+    a, b = (np.split(operand, op.group_count, axis=-1) for operand in x)
+    products = [matmul(left, right, op.transpose_b is not None, precision, chip) for left, right in zip(a, b, strict=True)]
+    return products[0] if len(products) == 1 else np.concatenate(products, axis=-1)
 
 
 RULES: dict[type[Operation], Rule] = {

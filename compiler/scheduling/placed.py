@@ -260,10 +260,10 @@ class _Placer:
 
 
 def superlane_mask(window: tuple[int, ...], superlane: int) -> int:
-    """The mask of a write of (first lane, lanes)."""
-    first, count = window
+    """The mask of a write of (first lane, lanes, first lane, lanes, …)."""
     assert all(lanes % superlane == 0 for lanes in window), "windows are whole superlanes"
-    return ((1 << count // superlane) - 1) << first // superlane
+    ranges = zip(window[::2], window[1::2], strict=True)
+    return sum(((1 << count // superlane) - 1) << first // superlane for first, count in ranges)
 
 
 def chip_modes() -> tuple[str, ...]:

@@ -223,8 +223,8 @@ class Compute:
 
 @dataclass(slots=True)
 class Write:
-    """`window` is (first lane, lanes) of what is written, whole superlanes; the other lanes of the words keep what they have.
-    () stands for all lanes. Byte streams may go to several rows of i8, as for `Read`."""
+    """`window` is (first lane, lanes) of each part of what is written, whole superlanes; the other lanes of the words keep what
+    they have. () stands for all lanes. Byte streams may go to several rows of i8, as for `Read`."""
 
     buffer: str
     tile: int

@@ -91,6 +91,7 @@ def every_node() -> Flow:
             Scatter("y", 0, 0, 0, 5, 4, 4, 4),
             Write("y", 0, 0, 1, 4, 4),
             Write("y", 0, 1, 2, 6, 2, 6, 3),
+            Write("y", 0, 0, 1, 4, 4, window=(0, 2, 4, 2)),
             Read("x", 0, 0, 1, 2, 7, abreast=2, apart=2),
             Write("x", 0, 0, 1, 7, 2, window=(0, 2), abreast=2, apart=2),
             Read("x", 0, 0, 1, 4, 8, run=2, run_step=1),

@@ -70,6 +70,9 @@ def test_constructor_infers_what_the_verifier_accepts(op: Callable[[], Operation
     ("op", "message"),
     [
         (lambda: graph.MatmulOp(value("i8", 4, 64), value("i8", 32, 4)), "matmul: inner sizes differ: 64 and 32"),
+        (lambda: graph.MatmulOp(value("f16", 4, 64), value("f16", 32, 4), groups=2), "groups are for i8·i8, not 2 of them"),
+        (lambda: graph.MatmulOp(value("i8", 4, 64), value("i8", 32, 3), groups=2), "does not fall into 2 groups"),
+        (lambda: graph.MatmulOp(value("i8", 4, 64), value("i8", 64, 4), groups=2), "inner sizes differ: 64 and 128"),
         (lambda: graph.MatmulOp(H, H, False, "f8"), "precision 'f8' must be f32 or f16"),
         (lambda: graph.MatmulOp(value("i8", 4), B), "operands need two axes"),
         (lambda: graph.UnaryOp("tanh", W), "tanh: the operand is i32"),

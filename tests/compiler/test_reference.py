@@ -121,6 +121,16 @@ def test_batched_and_transposed_matmul_of_i8() -> None:
     np.testing.assert_array_equal(run(lambda x, y: graph.MatmulOp(x, y, True), a, b[0, 0]), a.astype(np.int64) @ b[0, 0].T)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_in_groups_stand_side_by_side(transposed: bool) -> None:
+    rng = np.random.default_rng(7)
+    a = rng.integers(-128, 128, (2, 5, 3 * 7)).astype(np.int8)
+    b = rng.integers(-128, 128, (2, 4, 3 * 7) if transposed else (2, 7, 3 * 4)).astype(np.int8)
+    parts = zip(np.split(a.astype(np.int64), 3, axis=-1), np.split(b, 3, axis=-1), strict=True)
+    expected = np.concatenate([x @ (y.swapaxes(-1, -2) if transposed else y) for x, y in parts], axis=-1)
+    np.testing.assert_array_equal(run(lambda x, y: graph.MatmulOp(x, y, transposed, groups=3), a, b), expected)
+
+
 def test_f32_matmul_is_three_passes_and_much_better_than_one() -> None:
     rng = np.random.default_rng(8)
     a, b = (rng.standard_normal(s).astype(np.float32) for s in ((6, 30), (30, 5)))
