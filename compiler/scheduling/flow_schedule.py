@@ -43,24 +43,32 @@ def find_starts(
         priority = [-i for i in range(len(trips))] if program_order else None
         return schedule(trips, dependence_graph(trips, chip) if graph is None else graph, chip, priority)
     except NoPlaceError as error:
-        origin = _culprit(trips, chip, str(error))
+        culprit = _culprit(trips, chip, str(error))
+        origin, notes = ("", ()) if culprit is None else (culprit.origin, (culprit.origin, _needs(culprit, chip)))
         raise TripFault(
             "this operation needs a unit, a bank or a stream twice at once on this chip",
             location_of(origin),
-            notes=(origin,) if origin else (),
-            hint="fewer operations in one trip need less at once: lower-to-flow{fuse-limit=1}",
+            notes=notes,
+            hint="narrower types, a chip with more streams, or fewer operations in one trip: lower-to-flow{fuse-limit=1}",
         ) from None
 
 
-def _culprit(trips: list[PlacedTrip], chip: Chip, message: str) -> str:
-    """Origin of the first trip that finds no place on an empty chip either."""
-    if any(trip.origin == message for trip in trips):
-        return message
-    for trip in trips:
+def _needs(trip: PlacedTrip, chip: Chip) -> str:
+    reads, writes = (sum(step.mnemonic == kind for step in trip.steps) for kind in ("read", "write"))
+    slices = len(chip.slices("sram", "w"))
+    return (
+        f"its trip reads {reads} byte columns and writes {writes}; chip {chip.name} has {chip.streams} byte streams each way "
+        f"and {slices} SRAM slices a side"
+    )
+
+
+def _culprit(trips: list[PlacedTrip], chip: Chip, message: str) -> PlacedTrip | None:
+    """The first trip that finds no place on an empty chip either, of those with this origin if there are some."""
+    for trip in sorted(trips, key=lambda trip: trip.origin != message):
         alone: nx.DiGraph[int] = nx.DiGraph()
         alone.add_node(0)
         try:
             schedule([trip], alone, chip)
         except NoPlaceError:
-            return trip.origin
-    return ""
+            return trip
+    return None

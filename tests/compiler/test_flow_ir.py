@@ -312,6 +312,7 @@ def test_a_trip_that_meets_itself_ends_with_its_source_place() -> None:
         run_passes(Parser(context, text.replace('"e1"]', '"e1", "e2"]')).parse_module(), context, parse_passes("schedule"))
     assert caught.value.location == Location("m.lks", 2, 3)
     assert "twice at once" in caught.value.message
+    assert "byte streams each way" in caught.value.notes[-1]
 
 
 def test_a_trip_that_meets_itself_is_lowered_again(monkeypatch: pytest.MonkeyPatch) -> None:
