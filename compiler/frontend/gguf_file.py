@@ -42,7 +42,11 @@ def _read(path: Path, size: int, changed_ns: int) -> Any:
             reader = GGUFReader(str(path))
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeDecodeError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataFault(f"'{path.name}' is a damaged GGUF file, or only the beginning of one: {reason}") from None
+        raise DataFault(
+            f"'{path.name}' ({size:,} bytes) is a damaged GGUF file, or only the beginning of one",
+            notes=(f"reading it ended with: {reason}",),
+            hint="fetch it again, and compare its size with what it should be",
+        ) from None
     for tensor in cast(list[Any], reader.tensors):
         if int(tensor.data_offset) + int(tensor.n_bytes) > size:
             raise DataFault(f"'{path.name}' is cut short: the tensor '{tensor.name}' goes beyond its {size:,} bytes")
