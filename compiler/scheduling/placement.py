@@ -22,7 +22,7 @@ from compiler.scheduling.memory_slices import BankedSlice, Slice
 from compiler.scheduling.operations import Operations
 from compiler.scheduling.phases import phases
 from compiler.scheduling.placed import Place, Places
-from compiler.scheduling.placement_orders import interference_of, lives_of, orders_of
+from compiler.scheduling.placement_orders import interference_of, lives_of, operands_of_sums, orders_of
 from compiler.scheduling.rehearsal import Rehearsal
 from compiler.scheduling.rivals import loaded, on_one_side, rivals
 from compiler.scheduling.shared_memory import Residents, shared_places
@@ -188,6 +188,7 @@ class _Placement:
         self.graph = interference_of(flow)
         self.on_one_side = on_one_side(flow)
         self.rivals, self.in_passing = rivals(flow)
+        self.summed = operands_of_sums(flow)
         kinds = ("sram", "rram") if chip.rram else ("sram",)
         self.slices = {u.name: Slice(chip.words(u.name)) for kind in kinds for u in chip.slices(kind)}
         if self.rram and scheme == "naive":
@@ -291,9 +292,9 @@ class _Placement:
         return self.places
 
     def run_by_freedom(self, order: list[Group], way: Way) -> Places:
-        """Weights, what lives long (`lasts`) and constants; then always the group that has the fewest slices
-        left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in the order.
-        A group that has none left takes those of neighbours, which look for others."""
+        """Weights, what lives long (`lasts`) and constants; then what running sums read; then always the group that has the
+        fewest slices left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in
+        the order. A group that has none left takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
@@ -312,7 +313,7 @@ class _Placement:
         heap = [self.freedom(group, number[group], taken[group]) for group in waiting]
         heapify(heap)
         while waiting:
-            group = order[heappop(heap)[2]]
+            group = order[heappop(heap)[-1]]
             if group not in waiting:
                 continue
             waiting.remove(group)
@@ -343,12 +344,13 @@ class _Placement:
         stages = self.traffic.of.get(group, {0: 0.0})
         return way == "throughout" and 2 * (max(stages) - min(stages)) > self.traffic.stages
 
-    def freedom(self, group: Group, number: int, taken: set[str]) -> tuple[int, int, int]:
-        """(how often the group's width goes into the slices of one side that are not taken, most neighbours first, number)."""
+    def freedom(self, group: Group, number: int, taken: set[str]) -> tuple[bool, int, int, int]:
+        """(operands of running sums first, how often the group's width goes into the slices of one side that are not taken,
+        most neighbours first, number)."""
         buffer = self.flow.buffers[group[0]]
         sides: tuple[Side, ...] = (self.side_of[group],) if group in self.side_of else ("w", "e")
         free = max(sum(u.name not in taken for u in self.chip.slices(buffer.memory, side)) for side in sides)
-        return free // (buffer.stripes * buffer.bytes), -self.graph.degree(group), number
+        return group not in self.summed, free // (buffer.stripes * buffer.bytes), -self.graph.degree(group), number
 
     def taken_near(self, group: Group) -> set[str]:
         """Slices of the groups that are touched together with this one."""

@@ -8,7 +8,8 @@ from random import Random
 import networkx as nx
 
 from compiler.scheduling.rivals import loaded
-from compiler.scheduling.trip import Flow, Group, touched
+from compiler.scheduling.trip import Compute, Flow, Group, Read, touched
+from isa.numerics import RUNNING_PRODUCTS
 
 RANDOM_ORDERS = 4
 """Orders of placement that are tried when the considered ones fail."""
@@ -44,6 +45,17 @@ def interference_of(flow: Flow) -> nx.Graph[Group]:
         groups = list(dict.fromkeys(g for node in trip.nodes for g in touched(node, flow.buffers)))
         graph.add_edges_from((a, b) for i, a in enumerate(groups) for b in groups[i + 1 :])
     return graph
+
+
+def operands_of_sums(flow: Flow) -> set[Group]:
+    """Groups that running sums of products read. Each of many sums takes a port for all of its time, so two in one slice take
+    twice as long: these choose before what is only passed through, which would leave them no slices of their own."""
+    found: set[Group] = set()
+    for trip in flow.trips:
+        summed = {o for n in trip.nodes if isinstance(n, Compute) and n.mnemonic in RUNNING_PRODUCTS for o in n.operands}
+        reads = (n for n in trip.nodes if isinstance(n, Read) and n.result in summed)
+        found.update(group for node in reads for group in touched(node, flow.buffers))
+    return found
 
 
 def orders_of(flow: Flow, scheme: str) -> Iterator[list[Group]]:

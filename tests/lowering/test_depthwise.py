@@ -11,12 +11,14 @@ from xdsl.ir import Operation
 
 from compiler.context import new_context
 from compiler.dialects import graph
+from compiler.dialects.flow_reader import flow_of, places_of, program_in
 from compiler.dialects.graph import Tensor
 from compiler.dialects.graph_program import main_block, new_program
 from compiler.layout.cost import Kernel, depthwise_cycles
 from compiler.layout.window import Window
 from compiler.lowering.depthwise import reach_of
 from compiler.pipeline import DEFAULT_PIPELINE, compile_graph, run_pipeline
+from compiler.scheduling.placement_orders import operands_of_sums
 from compiler.session import Compiled, run_and_compare
 from compiler.transforms.choose_packings import machine_of
 from compiler.weights import WeightStore
@@ -77,6 +79,18 @@ def test_a_block_of_a_mobile_network(chip_name: str, name: str) -> None:
         if op.mnemonic == "idot":
             products[op.fields["group"]] += op.rep
     assert sum(products.values()) == -(-image[2] // chip.lanes) * places(image, window), "padding takes no part"
+
+
+def test_what_sums_read_lies_in_slices_of_its_own() -> None:
+    weights = WeightStore()
+    module = program_of((14, 14, 672), Window((5, 5), pads=(2, 2, 2, 2)), weights)
+    program = program_in(run_pipeline(module, new_context(weights, LPU), None, "place-memory"), "test")
+    flow = flow_of(program)
+    found = places_of(program, flow)
+    read = operands_of_sums(flow)
+    assert len(read) == 24, "twelve vectors of the image and as many of the weights at once"
+    units = [place.unit for name, *group in read for (s, _, t, _), place in found[name].items() if [s, t] == group]
+    assert len(set(units)) == len(units)
 
 
 def places(image: tuple[int, int, int], window: Window) -> int:
