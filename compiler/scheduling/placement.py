@@ -48,7 +48,7 @@ Way = Literal["freedom", "throughout", "lasting", "tied", "order"]
 """How column groups take their turns (`_attempts`)."""
 
 SHORT_WALK_ROWS = 16
-"""A walk of so few rows keeps nobody waiting for long, but waits itself while weights are loaded (our choice)."""
+"""A walk of so few cycles keeps nobody waiting for long, but waits itself while weights are loaded (our choice)."""
 
 
 class NoRoomFault(ModelFault):
@@ -460,7 +460,7 @@ class _Placement:
     ) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
         constants crowd in the innermost; everything else spreads over the slices that have neither. After a rehearsal what a
-        group `met` counts before that, but for short walks, which keep off loads first."""
+        group `met` counts before that, but for walks of few cycles, which keep off loads first."""
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
@@ -472,7 +472,7 @@ class _Placement:
             crowd = -passed[unit] if group in self.in_passing.get(group, ()) else 0
             return (unit in self.for_loads, within, met, contended[unit], crowd, self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
-        if buffer.segment_rows(group[1]) <= SHORT_WALK_ROWS:
+        if self.traffic.longest_walk[group] <= SHORT_WALK_ROWS:
             constants = unit in self.for_constants
             return (loads, met, contended[unit], constants, passed[unit], self.traffic.at_once(group, unit), number)
         apart = loads or unit in self.for_constants

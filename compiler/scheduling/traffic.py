@@ -32,6 +32,8 @@ class Traffic:
         self.busy: NDArray[np.float64] = np.zeros((len(self.numbers), self.stages))
         self.of: defaultdict[Group, dict[int, float]] = defaultdict(dict)
         """Accesses to one slice of the group, by stage."""
+        self.longest_walk: defaultdict[Group, float] = defaultdict(float)
+        """Most cycles for which a trip reads or writes the group: many also where it reads one row again and again."""
         self.touched_about: defaultdict[Group, set[int]] = defaultdict(set)
         """Operations that touch the group, and those that may run at the same time."""
         self.loaded_in: defaultdict[Group, set[int]] = defaultdict(set)
@@ -47,6 +49,7 @@ class Traffic:
                 stripes = node.rows_per_cycle if isinstance(node, ReadBlock) else flow.buffers[node.buffer].stripes
                 cycles = node.count * abreast / stripes
                 for group in touched(node, flow.buffers):
+                    self.longest_walk[group] = max(self.longest_walk[group], cycles)
                     self.touched_about[group].update(range(operation - NEAR_OPERATIONS, operation + NEAR_OPERATIONS + 1))
                     if isinstance(node, ReadBlock):
                         self.loaded_in[group].add(operation)
