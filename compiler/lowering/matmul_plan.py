@@ -47,7 +47,7 @@ MIN_SHARE_ROWS = 16
 """Fewer rows than this are not worth a feed of their own (our choice)."""
 
 
-WORTH_HALVING = 0.875
+WORTH_HALVING = 0.9
 """What a product may take at most, of what it would take otherwise, to have its sums meet at the vector unit (our choice)."""
 
 
