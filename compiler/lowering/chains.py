@@ -61,6 +61,11 @@ class Chain:
         ready = [o if isinstance(o, Immediate) or o not in part.values else self._at(part, o, time) for o in operands]
         return self._emit(part, mnemonic, tuple(ready), kind, fields or {}, time)
 
+    def later(self, value: int, cycles: int) -> int:
+        """A chain value so many cycles later: 0, or at least one move's latency."""
+        part = next(p for p in self.parts if value in p.values)
+        return self._at(part, value, part.values[value] + cycles)
+
     def _emit(
         self,
         part: _Part,

@@ -90,6 +90,8 @@ class Lowering:
         default_factory=dict[int, "tuple[tuple[str, str, int, int], int]"]
     )
     """Of each plane the (mode, buffer, tile, rows) that a product has loaded last, and the number of trips at that time."""
+    entries: dict[int, int] = field(default_factory=dict[int, int])
+    """Of each plane the accumulator entry behind those used since its last swap."""
     next_side: int = 0
     """Side of the next constant weights, as an index of `mxm_sides`."""
     names: dict[str, int] = field(default_factory=dict[str, int])
@@ -270,15 +272,20 @@ class Lowering:
         """Weights for the planes of one side, in memory of that side: matrices [K, N], a segment each, in the order of their
         loads."""
         array = np.concatenate(matrices)
+        borders = tuple(np.cumsum([0, *(len(m) for m in matrices[:-1])]).tolist())
+        digest = self.weights.add(array)
+        key = f"near {side} {borders} {digest}"
+        if key in self.constants:
+            return self.flow.buffers[self.constants[key].buffer]
         kind = element_type(array)
         memory = "rram" if self.chip.rram else "sram"
         stripes = weight_rows_per_cycle(self.chip, memory, kind)
-        borders = tuple(np.cumsum([0, *(len(m) for m in matrices[:-1])]).tolist())
-        digest = self.weights.add(array)
         buffer = Buffer("w", array.shape, kind, "constant", memory, self.chip.lanes, stripes, borders, digest)
         if len(self.chip.slices(memory, side)) >= stripes * buffer.bytes:
             buffer.sides |= {(segment, 0): side for segment in range(len(borders))}
-        return self.add(buffer)
+        self.add(buffer)
+        self.constants[key] = view_of(buffer)
+        return buffer
 
     def constant_for_sides(self, row: NDArray[np.generic], sides: Sequence[Side]) -> View:
         """A row of constants on each of these sides, in their order."""

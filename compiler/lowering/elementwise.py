@@ -18,7 +18,7 @@ from compiler.lowering.fusion import Cluster, Spread, converts_by_reading
 from compiler.lowering.lane_maps import lane_places, lane_sides
 from compiler.lowering.lane_permutes import permuted
 from compiler.lowering.lane_tree import FUNCTIONS, folded, parts_together
-from compiler.lowering.views import View, runs, view_of
+from compiler.lowering.views import Run, View, runs, view_of
 from compiler.scheduling.trip import Compute, Read, Trip, Write
 from isa.chip import Side
 from isa.program import Immediate
@@ -55,12 +55,31 @@ def lower_cluster(lowering: Lowering, cluster: Cluster) -> None:
     body = ClusterBody(lowering, cluster)
     result = body.views[0]
     lowering.copy_beside(cluster.result, result)
-    for run in [piece for walk in runs(body.views, lowering.flow.buffers) for piece in walk.cut(MAX_ROWS)]:
+    pieces = [piece for walk in runs(body.views, lowering.flow.buffers) for piece in walk.cut(MAX_ROWS)]
+    for walks in _pairs(body, pieces):
         for tile in range(-(-result.columns // lowering.chip.lanes)):
             trip = lowering.trip()
-            chain = Chain(trip, lowering.chip, run.count)
-            body.emit(trip, chain, {}, tile, run.starts, run.steps)
+            chain = Chain(trip, lowering.chip, walks[0].count)
+            for run in walks:
+                body.emit(trip, chain, {}, tile, run.starts, run.steps)
             lowering.write_copies(trip)
+
+
+def _pairs(body: ClusterBody, pieces: list[Run]) -> list[tuple[Run, ...]]:
+    """The pieces, two to a trip where the two read the same row of some views all the time, so that these are read once, and
+    the trip has streams and ALUs enough for both."""
+    half, chip = len(pieces) // 2, body.lowering.chip
+    pairs = list(zip(pieces[:half], pieces[half:], strict=True)) if pieces and len(pieces) % 2 == 0 else []
+    if not pairs or body.cluster.folds or not all(body.share(pair) for pair in pairs):
+        return [(piece,) for piece in pieces]
+    trial = Trip(body.lowering.origin)
+    body.emit(trial, Chain(trial, chip, pieces[0].count), {}, 0, pieces[0].starts, pieces[0].steps)
+    operations = sum(isinstance(node, Compute) and node.unit == "vxm" for node in trial.nodes)
+    same = [i for i in range(len(body.views)) if body.alike(pairs[0], i)]
+    kinds = [BYTES[body.lowering.flow.buffers[view.buffer].type] for view in body.views]
+    streams = sum(kind if i in same else 2 * kind for i, kind in enumerate(kinds))
+    fits = 2 * operations <= chip.vxm.alus and streams <= chip.streams
+    return list(pairs) if fits else [(piece,) for piece in pieces]
 
 
 class ClusterBody:
@@ -110,6 +129,27 @@ class ClusterBody:
         self.views += [part for parts in self.fold_parts for part in parts]
         self.first_more = len(self.views)
         self.views += self.more
+        self.written = {0, *range(self.first_more, len(self.views))}
+        """Numbers of the views that trips write from the chain."""
+
+    def alike(self, walks: Sequence[Run], i: int, first: int = 0) -> bool:
+        """Whether walks of one trip, whose views begin with number `first`, read the same row of view `i` all the time."""
+        at = i + first
+        return len({(walk.starts[at], walk.steps[at]) for walk in walks}) == 1 and walks[0].steps[at] == 0
+
+    def in_segments(self, walks: Sequence[Run], i: int, first: int = 0) -> bool:
+        """Whether walks of one trip are in different segments of view `i`, and of its copies."""
+        lowering, name = self.lowering, self.views[i].buffer
+        buffers = [lowering.flow.buffers[n] for n in (name, *lowering.copies.get(name, ()))]
+        return all(len({b.segment_of(walk.starts[i + first]) for walk in walks}) == len(walks) for b in buffers)
+
+    def share(self, walks: Sequence[Run], first: int = 0, late: bool = False) -> bool:
+        """Whether walks, equally long, read the same row of some views all the time, and no segment of the others twice; with
+        `late` they may write the same one, one after the other."""
+        numbers = range(len(self.views))
+        alike = [i for i in numbers if self.alike(walks, i, first)]
+        rest = [i for i in numbers if i not in alike and not (late and i in self.written)]
+        return bool(alike) and len({walk.count for walk in walks}) == 1 and all(self.in_segments(walks, i, first) for i in rest)
 
     def views_of(self, value: SSAValue) -> tuple[View, ...]:
         """The operand's view; the parts of a fold that nobody has joined so far, where streams are enough to read them."""
@@ -201,9 +241,10 @@ class ClusterBody:
         into: View | None = None,
         side: Side = "w",
         turn: int = 0,
+        later: int = 0,
     ) -> None:
         """The chain for one tile and run; `known` has values that are on streams already, coming from a plane of `side`, its
-        `turn`th, if from any. Ends with the write to the result's view, or into a window."""
+        `turn`th, if from any. Ends with the write to the result's view, or into a window, so many cycles `later`."""
         values = dict(known)
         members = self.cluster.members
 
@@ -258,10 +299,12 @@ class ClusterBody:
         target = self.views[0] if into is None else into
         window = () if into is None else (into.column, into.columns)
         if self.cluster.written:
+            final = chain.later(final, later) if later else final
             trip.nodes.append(Write(target.buffer, target.tile + tile, starts[0], steps[0], final, chain.count, window=window))
         for at, op in enumerate(self.leaving, self.first_more):
-            view = self.views[at]
-            trip.nodes.append(Write(view.buffer, view.tile + tile, starts[at], steps[at], values[op.results[0]], chain.count))
+            view, value = self.views[at], values[op.results[0]]
+            value = chain.later(value, later) if later else value
+            trip.nodes.append(Write(view.buffer, view.tile + tile, starts[at], steps[at], value, chain.count))
         self.fold(trip, chain, values, tile, starts, steps)
 
     def spread_on_the_way(

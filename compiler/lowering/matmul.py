@@ -83,6 +83,10 @@ def _shifted_together(chip: Chip, buffer: Buffer, most: int, count: int) -> tupl
     return 1, buffer.type
 
 
+MAX_MOVES = 2
+"""VXM moves that a result may take to wait for the ports of slices that another plane's results go to (our choice)."""
+
+
 class MatmulJobs:
     """Trips of one matmul: for each job (a tile column, rows of one plane) all its steps over K."""
 
@@ -149,6 +153,8 @@ class MatmulJobs:
     def side_of_weights(self, tile: int, weight: Stationary) -> Side | None:
         """Where a tile column of weights lies; None where all planes are as near, for what is transposed lies on one side."""
         buffer = self.lowering.flow.buffers[weight.buffer]
+        if weight.uniform:
+            return None
         if not weight.transposed:
             return buffer.sides.get((buffer.segment_of(weight.row), weight.tile + tile))
         if len(buffer.segments) == 1:
@@ -183,7 +189,9 @@ class MatmulJobs:
         shares = shares_between(chunks, [total * i // len(planes[0]) for i in range(1, len(planes[0]))])
         steps: list[list[tuple[int, int]]] = [[], []]
         for number, first in enumerate(range(0, self.inner, self.spread.depth)):
-            side = buffer.sides.get((buffer.segment_of(weight.row + first), weight.tile + tile), sides[number % 2])
+            side = sides[number % 2]
+            if not weight.uniform:
+                side = buffer.sides.get((buffer.segment_of(weight.row + first), weight.tile + tile), side)
             steps[sides.index(side)].append((first, min(self.spread.depth, self.inner - first)))
         for mine, others in ((0, 1), (1, 0)):
             if not steps[mine]:
@@ -223,6 +231,7 @@ class MatmulJobs:
                 (self.spread.mode, weight.buffer, weight.tile + tile, count),
                 len(self.lowering.flow.trips),
             )
+            self.lowering.entries[plane] = 0
 
     def held(self, planes: Sequence[int], tile: int, count: int, weight: Stationary) -> bool:
         """Whether the planes have the weights of this step already: those of another one, if rows are all alike."""
@@ -248,59 +257,87 @@ class MatmulJobs:
 
     def job(self, planes: tuple[int, ...], work: dict[int, list[Chunk]], tile: int, weight: Stationary) -> Iterator[None]:
         """All steps over K of one tile column, one a turn; one load for the planes, which are of one side."""
-        depth = self.spread.depth
+        depth, begin = self.spread.depth, 0
         for first in range(0, self.inner, depth):
             count = min(depth, self.inner - first)
             self.load_and_swap(planes, tile, first, count, weight)
+            begin = self.entries_for(planes, work) if first == 0 else begin
             last = first + count == self.inner
-            if last and self.end_together([work[plane] for plane in planes], weight):
-                entry = 0
+            turns = self.turns_of_end([work[plane] for plane in planes], weight) if last else None
+            if turns is not None:
+                entry = begin
                 for chunks in zip(*(work[plane] for plane in planes), strict=True):
-                    self.finish_together(planes, chunks, tile, first, count, entry)
+                    self.finish_together(planes, chunks, tile, first, count, entry, turns)
                     entry += chunks[0].count
                 yield
                 continue
             for plane in planes:
-                entry = 0
+                entry = begin
                 for chunk in work[plane]:
                     lane = 0 if weight.transposed else weight.lane
                     self.feed(plane, chunk, tile, first, count, entry, lane, fresh=first == 0, last=last)
                     entry += chunk.count
             yield
 
-    def end_together(self, queues: Sequence[list[Chunk]], weight: Stationary) -> bool:
-        """Whether planes of a side end their sums in one trip: plain results, whose epilogue reads constants."""
+    def entries_for(self, planes: tuple[int, ...], work: dict[int, list[Chunk]]) -> int:
+        """First accumulator entry for the sums of a job: behind those of jobs with the same weights, so that these need not end
+        before it begins."""
+        entries = self.lowering.entries
+        rows = max(sum(chunk.count for chunk in work[plane]) for plane in planes)
+        first = max(entries.get(plane, 0) for plane in planes)
+        first = first if first + rows <= self.lowering.chip.mxm.accumulators else 0
+        entries.update({plane: first + rows for plane in planes})
+        return first
+
+    def turns_of_end(self, queues: Sequence[list[Chunk]], weight: Stationary) -> list[int] | None:
+        """How many cycles after its sums each plane of a side writes its share where all end in one trip: plain results, whose
+        epilogue reads constants. None where they cannot.
+
+        Where shares lie in the same slices (in one segment, or in stripes), they are written one after the other."""
         moved = weight.lane or not self.plain or self.fold is not None
         if moved or self.body is None or self.body.spread or len(queues) < 2 or len({len(queue) for queue in queues}) > 1:
-            return False
-        return all(self.share_constants(chunks) for chunks in zip(*queues, strict=True))
+            return None
+        body, buffers = self.body, self.lowering.flow.buffers
+        together = [[chunk.run for chunk in chunks] for chunks in zip(*queues, strict=True)]
+        fed = buffers[queues[0][0].views[0].buffer]
+        if any(len({fed.segment_of(run.starts[0]) for run in walks}) < len(walks) for walks in together):
+            return None
+        if not all(body.share(walks, first=1, late=True) for walks in together):
+            return None
+        rows = sum(chunk.count for chunk in queues[0])
+        apart = all(body.in_segments(walks, i, first=1) for walks in together for i in body.written)
+        turns = [0 if apart else rows * number for number in range(len(queues))]
+        return turns if apart or self.can_wait(turns) else None
 
-    def share_constants(self, chunks: Sequence[Chunk]) -> bool:
-        """Whether bursts of several planes, equally long, read the same row of some views all the time, and no segment of the
-        others twice."""
-        buffers, shared = self.lowering.flow.buffers, False
-        for i, view in enumerate(chunks[0].views):
-            walks = {(chunk.run.starts[i], chunk.run.steps[i]) for chunk in chunks}
-            if len(walks) == 1 and chunks[0].run.steps[i] == 0:
-                shared = True
-            elif len({buffers[view.buffer].segment_of(chunk.run.starts[i]) for chunk in chunks}) < len(chunks):
-                return False
-        return shared and len({chunk.count for chunk in chunks}) == 1
+    def can_wait(self, turns: Sequence[int]) -> bool:
+        """Whether the vector unit can hold results back for so long: few moves each, no more operations than ALUs."""
+        assert self.body is not None
+        vxm, move = self.lowering.chip.vxm, self.lowering.chip.timing["vxm.alu"].latency
+        moves = sum(-(-turn // (move + vxm.max_delay)) for turn in turns) * len(self.body.written)
+        operations = len(turns) * len(self.body.cluster.operations) + moves
+        return turns[1] >= move and turns[-1] <= MAX_MOVES * (move + vxm.max_delay) and operations <= vxm.alus
 
     def finish_together(
-        self, planes: tuple[int, ...], chunks: Sequence[Chunk], tile: int, first: int, count: int, entry: int
+        self,
+        planes: tuple[int, ...],
+        chunks: Sequence[Chunk],
+        tile: int,
+        first: int,
+        count: int,
+        entry: int,
+        turns: Sequence[int],
     ) -> None:
         """The last feeds of some planes of a side, and what follows their sums, in one trip: what is the same for all rows is
-        read once."""
+        read once. `turns` as `turns_of_end` gives them."""
         trip = self.lowering.trip()
         chain = Chain(trip, self.lowering.chip, chunks[0].count)
         results = [
             self.add_feed(trip, plane, chunk, tile, first, count, entry, fresh=first == 0, last=True)
             for plane, chunk in zip(planes, chunks, strict=True)
         ]
-        for result, chunk in zip(results, chunks, strict=True):
+        for result, chunk, later in zip(results, chunks, turns, strict=True):
             chain.anchor(result)
-            self.leave(trip, chain, result, chunk, tile)
+            self.leave(trip, chain, result, chunk, tile, later=later)
         self.lowering.write_copies(trip)
 
     def run_summed(self, a: View, others: list[View], weights: Sequence[tuple[tuple[int, ...], Stationary]]) -> None:
@@ -336,7 +373,8 @@ class MatmulJobs:
         if weight.groups > 1:
             self.load_groups(planes, tile, count, weight)
             return
-        buffer = self.lowering.flow.buffers[weight.buffer]
+        name = weight.for_side(self.lowering.chip.planes[planes[0]].side)
+        buffer = self.lowering.flow.buffers[name]
         trip = self.lowering.trip()
         mode, lanes = self.spread.mode, self.lowering.chip.lanes
         if weight.blocks:
@@ -352,14 +390,14 @@ class MatmulJobs:
             row, source_tile = weight.row + tile * lanes, weight.tile + first // lanes
             count = min(lanes, self.columns - tile * lanes)
         else:
-            row, source_tile = weight.row + first, weight.tile + tile
+            row, source_tile = weight.row + (0 if weight.uniform else first), weight.tile + tile
         per_cycle = min(buffer.stripes, count)
         moved = weight.transposed and weight.lane
         kind: ElementType = buffer.type
         if moved:
             per_cycle, kind = _shifted_together(self.lowering.chip, buffer, per_cycle, count)
         value = trip.value(kind, -(-count // per_cycle), streams=per_cycle * buffer.bytes)
-        trip.nodes.append(ReadBlock(weight.buffer, source_tile, row, count, per_cycle, value))
+        trip.nodes.append(ReadBlock(name, source_tile, row, count, per_cycle, value))
         if moved:
             side = self.lowering.chip.planes[planes[0]].side
             value = shifted(trip, f"sxm.{side}", value, -weight.lane)
@@ -427,7 +465,17 @@ class MatmulJobs:
         self.leave(trip, chain, result, chunk, tile, side, turn)
         self.lowering.write_copies(trip)
 
-    def leave(self, trip: Trip, chain: Chain, result: int, chunk: Chunk, tile: int, side: Side = "w", turn: int = 0) -> None:
+    def leave(
+        self,
+        trip: Trip,
+        chain: Chain,
+        result: int,
+        chunk: Chunk,
+        tile: int,
+        side: Side = "w",
+        turn: int = 0,
+        later: int = 0,
+    ) -> None:
         """The result, which is at its lanes, to memory, through the epilogue if there is one. `chain` has it."""
         target, run = chunk.views[1], chunk.run
         into = None if self.plain else target
@@ -437,7 +485,7 @@ class MatmulJobs:
                 Write(target.buffer, target.tile + tile, run.starts[1], run.steps[1], result, chunk.count, window=window)
             )
         else:
-            self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side, turn)
+            self.body.emit(trip, chain, {self.value: result}, tile, run.starts[1:], run.steps[1:], into, side, turn, later)
 
 
 def shifted(trip: Trip, unit: str, value: int, by: int) -> int:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from compiler.dialects.graph import MatmulOp
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import Lowering, weight_rows_per_cycle
+from compiler.lowering.context import Lowering, mxm_sides, weight_rows_per_cycle
 from compiler.lowering.copies import copy_rows
 from compiler.lowering.lane_permutes import permutes_beside_planes
 from compiler.lowering.matmul_plan import Plan
 from compiler.lowering.transposed_loads import SPAN, blocks_of, require_transposed_loads, transposes_loads
 from compiler.lowering.transposes import exchange
 from compiler.lowering.views import View
-from isa.chip import Chip
+from isa.chip import Chip, Side
 from isa.errors import ModelFault
 
 
@@ -34,13 +34,23 @@ class Stationary:
     """One output column whose vector must fill every lane of the result."""
     lane: int = 0
     """Lane of the tile where the weights begin: the result begins there, or the load brings them to lane 0 if transposed."""
-    uniform: bool = False
-    """Known weights whose rows are all alike: what one step over K has loaded serves the others."""
+    near: tuple[tuple[Side, str], ...] = ()
+    """Known weights whose rows are all alike, so that what one step over K has loaded serves the others: rows of one step in a
+    buffer for each side, that no load crosses the chip."""
     blocks: tuple[str, ...] = ()
     """What the lane unit makes transposed weights of, tile by tile, where planes cannot load them so."""
     groups: int = 1
     """Of products side by side, each with rows of its own: the same rows of memory, from `lane` on a window for each of them,
     and zeros around it, which the lane unit puts there on the way to the plane."""
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all rows are alike."""
+        return bool(self.near)
+
+    def for_side(self, side: Side | None) -> str:
+        """The buffer for planes of a side."""
+        return next((buffer for near, buffer in self.near if near == side), self.buffer)
 
 
 def stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tuple[tuple[int, ...], Stationary]]:
@@ -55,10 +65,15 @@ def stationaries(lowering: Lowering, op: MatmulOp, spread: Plan) -> Iterator[tup
         owner = op.b.owner
         stem = getattr(owner, "label", "w")
         role = "param" if hasattr(owner, "label") else "constant"
+        if array.ndim == 2 and array.shape[-1] <= lowering.chip.lanes and bool((array == array[:1]).all()):
+            rows, sides = [array[: spread.depth]], mxm_sides(lowering.chip)
+            near: list[tuple[Side, str]] = [(side, lowering.near_stationary(rows, side).name) for side in sides]
+            yield (), Stationary(near[0][1], 0, 0, near=tuple(near))
+            return
         buffer = lowering.stationary(array, stem, spread.depth, role, by_blocks=spread.across_sides)
-        inner, uniform = array.shape[-2], array.ndim == 2 and bool((array == array[:1]).all())
+        inner = array.shape[-2]
         for i, index in enumerate(product(*(range(s) for s in array.shape[:-2]))):
-            yield index, Stationary(buffer.name, i * inner, 0, uniform=uniform)
+            yield index, Stationary(buffer.name, i * inner, 0)
         return
     if transposed and not lowering.chip.mxm.transposed_load:
         yield from _transposed_by_lanes(lowering, op)

@@ -146,7 +146,7 @@ def dependence_graph(trips: list[PlacedTrip], chip: Chip) -> nx.DiGraph[int]:
                 _memory_order(slices[step.slots[0].rsplit(".", 1)[0]], step, index, wait)
             elif step.mnemonic in ("load", "swap", "feed"):
                 for slot in (step.slots[0], *step.hold):
-                    planes[slot.split(".")[0]].order(step, index, wait)
+                    planes[slot.split(".")[0]].order(step, index, trip.origin, wait)
     _place_before(trips, edges, wait)
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(trips)))
@@ -204,14 +204,18 @@ def _memory_order(memory: _Memory, step: Step, trip: int, wait: _Wait) -> None:
 
 
 class _PlaneOrder:
-    """The buffers of one MXM plane: load → swap → feeds, in program order."""
+    """The buffers of one MXM plane: load → swap → feeds, in program order; feeds of several products with the same weights only
+    where they use the same entries of the accumulators."""
 
     def __init__(self) -> None:
         self.loads: list[tuple[int, Step]] = []
         self.swap: tuple[int, Step] | None = None
         self.feeds: list[tuple[int, Step]] = []
+        """Feeds since the swap that none of the later ones waits for."""
+        self.origin = ""
+        """Of the last feed."""
 
-    def order(self, step: Step, trip: int, wait: _Wait) -> None:
+    def order(self, step: Step, trip: int, origin: str, wait: _Wait) -> None:
         if step.mnemonic == "load":
             if self.swap:
                 wait(self.swap[0], trip, self.swap[1].offset + self.swap[1].latency - step.offset)
@@ -219,7 +223,7 @@ class _PlaneOrder:
         elif step.mnemonic == "swap":
             for other, load in self.loads:
                 wait(other, trip, load.offset + (load.rep - 1) * load.every + load.latency - step.offset)
-            for other, feed in self.feeds[-1:]:
+            for other, feed in self.feeds:
                 wait(other, trip, feed.offset + (feed.rep - 1) * feed.every + 1 - step.latency - step.offset)
             if self.swap:
                 wait(self.swap[0], trip, self.swap[1].offset + 1 - step.offset)
@@ -227,6 +231,18 @@ class _PlaneOrder:
         else:
             if self.swap:
                 wait(self.swap[0], trip, self.swap[1].offset + self.swap[1].latency - step.offset)
-            for other, feed in self.feeds[-1:]:
-                wait(other, trip, feed.offset + (feed.rep - 1) * feed.every + 1 - step.offset)
-            self.feeds.append((trip, step))
+            first, end = _entries(step)
+            kept: list[tuple[int, Step]] = []
+            for number, (other, feed) in enumerate(self.feeds, 1):
+                low, high = _entries(feed)
+                if (low < end and first < high) or (origin == self.origin and number == len(self.feeds)):
+                    wait(other, trip, feed.offset + (feed.rep - 1) * feed.every + 1 - step.offset)
+                if low < first or end < high:
+                    kept.append((other, feed))
+            self.feeds, self.origin = [*kept, (trip, step)], origin
+
+
+def _entries(feed: Step) -> tuple[int, int]:
+    """The first accumulator entry that a feed uses, and the one behind its last."""
+    first = feed.fields.get("acc", 0)
+    return first, first + feed.rep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,13 @@ def loads(folder: Path, *products: str) -> int:
 
 def test_ones_are_loaded_once(tmp_path: Path) -> None:
     assert loads(tmp_path, "x @ ones", "y @ ones", "z @ ones") == len(TSP.planes)
+
+
+def test_ones_are_near_every_plane(tmp_path: Path) -> None:
+    loads(tmp_path, "x @ ones")
+    compiled = compile_file(tmp_path / "m.lks", TSP)
+    blocks = [op.slot[:6] for op in compiled.program.operations if op.mnemonic == "read" and op.rep == TSP.lanes // 16]
+    assert Counter(blocks) == {"sram.w": 16, "sram.e": 16}, "one load a side, of 16 rows a cycle"
 
 
 def test_other_weights_between_are_no_mistake(tmp_path: Path) -> None:

@@ -41,8 +41,10 @@ def brute_distance(a: Step, b: Step) -> int | None:
     return max((ca + gap - cb for ca, wa in touches(a) for cb, wb in touches(b) if wa == wb), default=None)
 
 
-def edges(*trips: list[Step]) -> dict[tuple[int, int], int]:
-    graph = dependence_graph([PlacedTrip(f"trip {i}", steps) for i, steps in enumerate(trips)], TINY)
+def edges(*trips: list[Step], origins: str = "") -> dict[tuple[int, int], int]:
+    """`origins` has a letter for each trip; by default each is of an origin of its own."""
+    names = origins or [f"trip {i}" for i in range(len(trips))]
+    graph = dependence_graph([PlacedTrip(name, steps) for name, steps in zip(names, trips, strict=True)], TINY)
     return {(a, b): distance for a in graph.nodes for b, distance in waiters(graph, a)}
 
 
@@ -93,10 +95,10 @@ def test_two_accesses_of_a_pair_count_the_longer_wait() -> None:
     assert edges(writes, reads) == {(0, 1): 10}
 
 
-def plane_step(mnemonic: str, offset: int, rep: int = 1, plane: int = 0, hold: tuple[str, ...] = ()) -> Step:
+def plane_step(mnemonic: str, offset: int, rep: int = 1, plane: int = 0, hold: tuple[str, ...] = (), entry: int = 0) -> Step:
     port = {"load": "ld", "swap": "sw", "feed": "fd"}[mnemonic]
     slots = (f"mxm{plane}.{port}",)
-    return Step(mnemonic, slots, (), None, {}, rep, 1, LATENCY[mnemonic], 0, 0, offset, 0, hold)
+    return Step(mnemonic, slots, (), None, {"acc": entry} if entry else {}, rep, 1, LATENCY[mnemonic], 0, 0, offset, 0, hold)
 
 
 def test_planes_load_swap_and_feed_in_order() -> None:
@@ -118,6 +120,24 @@ def test_feeds_of_a_plane_keep_their_order() -> None:
     assert edges([first], [second]) == {(0, 1): 7}
     other = plane_step("feed", 0, 2, plane=1)
     assert edges([first], [other]) == {}
+
+
+def test_feeds_of_two_products_wait_only_for_entries_that_they_share() -> None:
+    """Weights are alike for both, or there would be a swap between them; the next swap waits for all."""
+    first, apart, across, swap = (
+        plane_step("feed", 0, 4),
+        plane_step("feed", 0, 4, entry=4),
+        plane_step("feed", 0, 4, entry=2),
+        plane_step("swap", 0),
+    )
+    assert edges([first], [apart], origins="ab") == {}
+    assert edges([first], [apart], origins="aa") == {(0, 1): 4}, "feeds of one product keep their order"
+    assert edges([first], [across], origins="ab") == {(0, 1): 4}
+    assert edges([first], [apart], [first], origins="abb") == {(0, 2): 4, (1, 2): 4}
+    assert edges([first], [apart], [swap], origins="abc") == {(0, 2): 3, (1, 2): 3}
+    assert edges([first], [across], [swap], origins="abc") == {(0, 1): 4, (0, 2): 3, (1, 2): 3}, (
+        "entries 0 and 1 are of the first"
+    )
 
 
 def test_a_pair_of_planes_is_ordered_as_both() -> None:
