@@ -293,8 +293,8 @@ class _Placement:
 
     def run_by_freedom(self, order: list[Group], way: Way) -> Places:
         """Weights, what lives long (`lasts`) and constants; then what running sums read; then always the group that has the
-        fewest slices left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first in
-        the order. A group that has none left takes those of neighbours, which look for others."""
+        fewest slices left for its width (as DSATUR colours graphs), of those the one with most neighbours, of those the first
+        in the order. A group that has none left takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
         constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
