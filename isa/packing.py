@@ -20,6 +20,21 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A packing along one axis of an image of `size`: vector n of `count` holds n·pitch + origin … + width - 1."""
+
+    size: int
+    count: int
+    width: int
+    pitch: int
+    origin: int
+
+    def covers(self, place: int) -> bool:
+        """Whether some vector holds a place (where vectors leave nothing out between them)."""
+        return self.origin <= place < self.origin + (self.count - 1) * self.pitch + self.width
+
+
+@dataclass(frozen=True, slots=True)
 class Packing:
     """Counts, steps and origins as above; `image` is (H, W, C)."""
 
@@ -104,9 +119,11 @@ class Packing:
         """Whether a vector holds positions of one row of the image, and each row of vectors those of the row of its number."""
         return self.height == self.row_step == 1 and self.row_origin == 0
 
-    def covers(self, x: int) -> bool:
-        """Whether some group holds position x (of images packed by rows whose groups leave nothing out)."""
-        return self.origin <= x < self.origin + (self.groups - 1) * self.pitch + self.positions
+    @property
+    def lines(self) -> tuple[Line, Line]:
+        """Along rows and along positions of the image."""
+        rows = Line(self.image[0], self.rows, self.height, self.row_step, self.row_origin)
+        return rows, Line(self.image[1], self.groups, self.positions, self.pitch, self.origin)
 
     def pack(self, array: NDArray[Any], lanes: int) -> NDArray[Any]:
         """The packed matrix [rows, groups, columns] of the tensor; zeros outside the image."""

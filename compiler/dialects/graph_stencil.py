@@ -16,7 +16,7 @@ from compiler.layout.stencil import Block, Stencil
 from isa.errors import ModelFault
 from isa.packing import Packing
 
-_BLOCK_NUMBERS = 8
+_BLOCK_NUMBERS = 9
 
 
 @irdl_op_definition
@@ -54,19 +54,19 @@ class PackOp(GraphOp):
 
 @irdl_op_definition
 class StencilOp(GraphOp):
-    """A convolution between packed images. w [blocks, K, N] holds a matrix for each block, and `blocks` eight numbers for each:
-    source tile, target tile, offset, phase, y0, y1, q0, q1. For y0 ≤ y < y1 and q0 ≤ q < q1 row `offset` + y·row step + q·group
-    step of the source tile (where there is one), times the matrix, is added to the target tile of result
-    [y, q·phases + phase], in the order of the blocks.
+    """A convolution between packed images. w [blocks, K, N] holds a matrix for each block, and `blocks` nine numbers for each:
+    source tile, target tile, offset, row phase, phase, y0, y1, q0, q1. For y0 ≤ y < y1 and q0 ≤ q < q1 row `offset` + y·row
+    step + q·group step of the source tile (where there is one), times the matrix, is added to the target tile of result
+    [y·row phases + row phase, q·phases + phase], in the order of the blocks.
 
-    `%r = graph.stencil %x, %w blocks […] rows 56 groups 12 phases 1 steps [12, 1] lanes 320 : (…) -> tensor<56x12x320xi32>`
+    `%r = graph.stencil %x, %w blocks […] phases [1, 1] steps [12, 1] lanes 320 : (…) -> tensor<56x12x320xi32>`
     """
 
     name = "graph.stencil"
     x = operand_def(TensorType)
     w = operand_def(TensorType)
     blocks = prop_def(DenseArrayBase.constr(i64))
-    phases = prop_def(IntegerAttr.constr(i64))
+    phases = prop_def(DenseArrayBase.constr(i64))
     steps = prop_def(DenseArrayBase.constr(i64))
     lanes = prop_def(IntegerAttr.constr(i64))
     result = result_def(TensorType)
@@ -79,9 +79,9 @@ class StencilOp(GraphOp):
     def __init__(
         self, x: SSAValue, w: SSAValue, how: Stencil, columns: int, lanes: int, *, location: LocationAttr | None = None
     ):
-        flat = [n for b in how.blocks for n in (b.source, b.target, b.offset, b.phase, *b.y, *b.q)]
+        flat = [n for b in how.blocks for n in (b.source, b.target, b.offset, *b.phase, *b.y, *b.q)]
         properties = {
-            "blocks": indices(flat), "phases": IntegerAttr(how.phases, i64), "steps": indices((how.row_step, how.group_step)),
+            "blocks": indices(flat), "phases": indices(how.phases), "steps": indices((how.row_step, how.group_step)),
             "lanes": IntegerAttr(lanes, i64),
         }  # fmt: skip
         kind = MATMUL_TYPES[tensor_of(x).type, tensor_of(w).type]
@@ -91,7 +91,13 @@ class StencilOp(GraphOp):
     def block_list(self) -> list[Block]:
         flat: Sequence[int] = self.blocks.get_values()
         rows = [flat[i : i + _BLOCK_NUMBERS] for i in range(0, len(flat), _BLOCK_NUMBERS)]
-        return [Block(s, t, offset, phase, (y0, y1), (q0, q1)) for s, t, offset, phase, y0, y1, q0, q1 in rows]
+        return [Block(s, t, offset, (r, g), (y0, y1), (q0, q1)) for s, t, offset, r, g, y0, y1, q0, q1 in rows]
+
+    @property
+    def phase_counts(self) -> tuple[int, int]:
+        """Phases along rows and along groups of the result."""
+        rows, groups = self.phases.get_values()
+        return rows, groups
 
     def inferred(self) -> Tensor:
         x, w, result = tensor_of(self.x), tensor_of(self.w), self.tensor
@@ -100,11 +106,15 @@ class StencilOp(GraphOp):
             raise ModelFault(f"stencil: no product of {x} and {w}")
         if len(self.blocks.get_values()) != w.shape[0] * _BLOCK_NUMBERS or len(self.steps.get_values()) != 2:
             raise ModelFault(f"stencil: {w.shape[0]} matrices for {len(self.blocks.get_values())} numbers of blocks")
-        lanes, phases = self.lanes.value.data, self.phases.value.data
+        if len(self.phases.get_values()) != 2:
+            raise ModelFault(f"stencil: phases {list(self.phases.get_values())} are not those of rows and of groups")
+        lanes, phases = self.lanes.value.data, self.phase_counts
         tiles, targets = -(-x.shape[2] // lanes), -(-result.shape[2] // lanes)
         for b in self.block_list:
-            inside = 0 <= b.source < tiles and 0 <= b.target < targets and 0 <= b.phase < phases
-            last = (b.q[1] - 1) * phases + b.phase
-            if not inside or not 0 <= b.y[0] < b.y[1] <= result.shape[0] or not 0 <= b.q[0] < b.q[1] or last >= result.shape[1]:
+            inside = 0 <= b.source < tiles and 0 <= b.target < targets
+            for axis, (begin, end) in enumerate((b.y, b.q)):
+                last = (end - 1) * phases[axis] + b.phase[axis]
+                inside &= 0 <= b.phase[axis] < phases[axis] and 0 <= begin < end and last < result.shape[axis]
+            if not inside:
                 raise ModelFault(f"stencil: block {b} is not in the operands and the result")
         return Tensor(kind, result.shape)

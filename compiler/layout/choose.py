@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.packing import Packing, plain
+from isa.packing import Line, Packing, plain
 
 Table = NDArray[np.float64]
 
@@ -26,49 +26,76 @@ MOST_TILES = 10
 mix channels."""
 
 
+MOST_ROWS = 2
+"""Neighbouring rows of an image in one vector at most: a window over them needs fewer taps a row. With three or four the tables
+of costs are several times as large, for hardly a gain (our choice)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reaching:
-    """A window along a row as an image's packing sees it: `places` of the image for one output, `stride` places from one
-    output to the next, `pad` places before the first, `outputs` in all; each output of few channels if `grouped`."""
+    """A window along one axis of an image as the image's packing sees it: `places` of the image for one output, `stride` places
+    from one output to the next, `pad` places before the first, `outputs` in all."""
 
     places: int
     stride: int
     pad: int
     outputs: int
-    grouped: bool = False
 
 
-def candidates(
-    image: tuple[int, int, int], readers: Sequence[Reaching], makers: Sequence[Reaching], lanes: int
-) -> list[Packing]:
-    """The plain layout first, then packings of neighbouring positions that fill at least half of the lanes.
+Windows = Sequence[tuple[Reaching, Reaching]]
+"""Each along rows and along positions."""
 
-    `readers` are the windows over the image, `makers` those of which it is the result. For a reader there are packings whose
-    groups overlap, so that one vector holds all that a vector of the reader's result needs in its row.
+
+def candidates(image: tuple[int, int, int], readers: Windows, makers: Windows, lanes: int, grouped: bool) -> list[Packing]:
+    """The plain layout first, then packings of neighbouring positions, of one row or several, that fill at least half of the
+    lanes.
+
+    `readers` are the windows over the image, `makers` those of which it is the result; `grouped` where some of them give each
+    output of few channels.
     """
-    width, channels = image[1], image[2]
+    height, width, channels = image
     found = [plain(image, lanes)]
-    origins = sorted({0, *(-r.pad for r in readers)}, reverse=True)
     least = -(-channels // lanes)
-    most_tiles = max(MOST_TILES, 2 * least + 1) if any(w.grouped for w in (*readers, *makers)) else 2 * least + 1
+    most_tiles = max(MOST_TILES, 2 * least + 1) if grouped else 2 * least + 1
     for tiles in range(least, most_tiles + 1):
         each = -(-channels // tiles)
         if each > lanes or -(-channels // each) != tiles:
             continue
-        most = lanes // each
-        for origin in origins:
-            for positions, groups in _divisions(width - origin, most):
-                found.append(Packing(image, image[0], groups, positions, each, origin))
-        for window in makers:
-            for positions, groups in _divisions(width, (most - window.places) // window.stride + 1):
-                found.append(Packing(image, image[0], groups, positions, each))
-        for window in readers:
-            for outputs, groups in _divisions(window.outputs, (most - window.places) // window.stride + 1):
-                positions = (outputs - 1) * window.stride + window.places
-                if groups > 1 and positions > outputs * window.stride:
-                    step = outputs * window.stride
-                    found.append(Packing(image, image[0], groups, positions, each, -window.pad, step))
+        for rows in _rows(height, [rows for rows, _ in readers], lanes // each):
+            for line in _lines(width, [r for _, r in readers], [m for _, m in makers], lanes // (each * rows.width)):
+                step = line.pitch if line.pitch != line.width else 0
+                along = line.count, line.width, each, line.origin, step
+                found.append(Packing(image, rows.count, *along, rows.width, rows.pitch, rows.origin))
     return list(dict.fromkeys(found))
+
+
+def _origins(readers: Sequence[Reaching]) -> list[int]:
+    """Where vectors may begin: with the image, or with what the first output of a reader needs."""
+    return sorted({0, *(-r.pad for r in readers)}, reverse=True)
+
+
+def _rows(size: int, readers: Sequence[Reaching], most: int) -> Iterator[Line]:
+    """Single rows, then groups of them side by side."""
+    yield Line(size, size, 1, 1, 0)
+    for height in range(2, min(most, MOST_ROWS) + 1):
+        for origin in _origins(readers):
+            yield Line(size, -(-(size - origin) // height), height, height, origin)
+
+
+def _lines(width: int, readers: Sequence[Reaching], makers: Sequence[Reaching], most: int) -> Iterator[Line]:
+    """At most so many neighbouring positions: groups side by side, those whose makers find what they need in one vector, and
+    for readers groups that overlap, so that one vector holds all that a vector of the reader's result needs in its row."""
+    for origin in _origins(readers):
+        for positions, groups in _divisions(width - origin, most):
+            yield Line(width, groups, positions, positions, origin)
+    for window in makers:
+        for positions, groups in _divisions(width, (most - window.places) // window.stride + 1):
+            yield Line(width, groups, positions, positions, 0)
+    for window in readers:
+        for outputs, groups in _divisions(window.outputs, (most - window.places) // window.stride + 1):
+            positions, step = (outputs - 1) * window.stride + window.places, outputs * window.stride
+            if groups > 1 and positions > step:
+                yield Line(width, groups, positions, step, -window.pad)
 
 
 def _divisions(width: int, most: int) -> Iterator[tuple[int, int]]:

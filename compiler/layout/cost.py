@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from compiler.layout.stencil import complete, limits, reach, reads_outside
+from compiler.layout.stencil import Tap, complete, limits, reach, reads_outside
 from compiler.layout.window import Window
 from isa.chip import Chip
 from isa.packing import Packing
@@ -49,7 +49,6 @@ class Kernel:
         return self.groups == self.channels == self.columns
 
 
-@lru_cache(maxsize=1 << 17)
 def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -> float:
     """Cycles of all planes together; infinity where one packing does not lead to the other."""
     if kernel.depthwise and source.channels != target.channels:
@@ -57,20 +56,24 @@ def cycles(kernel: Kernel, source: Packing, target: Packing, machine: Machine) -
     how = reach(kernel.window, source, target)
     if how is None:
         return float("inf")
-    steps = _pairs(kernel, source, target) / target.tiles
-    load = min(machine.lanes, source.lanes) / machine.load_rows + machine.load_cycles
+    if not complete(how, source, target):
+        return float("inf")
+    blocks = _pairs(kernel, source.tiles, source.channels, target.tiles, target.channels) / target.tiles
+    together, left = divmod(target.tiles, machine.sides)
     total = 0.0
-    for tap in how.taps:
-        (y0, y1), (q0, q1) = limits(tap, how, kernel.window, source, target)
-        if y0 < y1 and q0 < q1:
-            feeds = (y1 - y0) * (q1 - q0) / machine.planes
+    groups = [(step.span, limits(Tap(how.rows.steps[0], step), how, source, target)[1]) for step in how.groups.steps]
+    for rows in how.rows.steps:
+        low, high = rows.span
+        for (first, last), (q0, q1) in groups:
+            feeds = max(0, rows.end - rows.first) * (q1 - q0) / machine.planes
+            if feeds <= 0:
+                continue
+            depth = min(machine.lanes, ((high - low) * source.positions + last - first + 1) * source.channels)
+            load = depth / machine.load_rows + machine.load_cycles
             by_rows = max(feeds + SWAP_CYCLES, load)
             # Sides that take different tiles share the loads; a tile that is left over is shared by rows.
             by_tiles = max(feeds * machine.sides + SWAP_CYCLES, load)
-            together, left = divmod(target.tiles, machine.sides)
-            total += steps * min(target.tiles * by_rows, together * by_tiles + left * by_rows)
-    if not complete(how, kernel.window, source, target):
-        return float("inf")
+            total += blocks * min(target.tiles * by_rows, together * by_tiles + left * by_rows)
     operations = kernel.operations + reads_outside(kernel.window, source, target)
     return max(total, target.rows * target.groups * target.tiles * operations / machine.alus)
 
@@ -95,13 +98,14 @@ def depthwise_cycles(kernel: Kernel, image: tuple[int, int, int], machine: Machi
     return FILL_CYCLES + -(-image[2] // machine.lanes) * places / machine.products
 
 
-def _pairs(kernel: Kernel, source: Packing, target: Packing) -> int:
+@lru_cache(maxsize=1 << 14)
+def _pairs(kernel: Kernel, tiles: int, channels: int, target_tiles: int, target_channels: int) -> int:
     """Pairs of tiles with channels of one group."""
-    inner, each = kernel.channels // kernel.groups, kernel.columns // kernel.groups
-    targets = _spans(target, each)
-    return sum(a <= d and c <= b for a, b in _spans(source, inner) for c, d in targets)
+    sources = _spans(tiles, channels, kernel.channels, kernel.channels // kernel.groups)
+    targets = _spans(target_tiles, target_channels, kernel.columns, kernel.columns // kernel.groups)
+    return sum(a <= d and c <= b for a, b in sources for c, d in targets)
 
 
-def _spans(packing: Packing, size: int) -> list[tuple[int, int]]:
-    ends = [min((t + 1) * packing.channels, packing.image[2]) for t in range(packing.tiles)]
-    return [(t * packing.channels // size, (end - 1) // size) for t, end in enumerate(ends)]
+def _spans(tiles: int, channels: int, end: int, size: int) -> list[tuple[int, int]]:
+    """First and last group of so many channels in each tile."""
+    return [(t * channels // size, (min((t + 1) * channels, end) - 1) // size) for t in range(tiles)]

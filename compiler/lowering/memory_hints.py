@@ -217,11 +217,23 @@ def _stencil_hints(block: Block, chip: Chip, copies: bool) -> dict[SSAValue, Hin
             alike = next((hint for shape, hint in shares.items() if shape == tensor_of(value).shape), None)
             if alike is None and value in given:
                 alike = next((hint for shape, hint in shares.items() if shape[:2] == rows), _segments(value, chip))
+            elif alike is None and isinstance(op, ELEMENTWISE):
+                alike = _shares_of_readers(value, chip)
             if alike is not None:
                 alike = _cut_for_readers(value, alike, chip)
                 beside = copies and len(alike.segments) > 1 and _read_across(value, chip)
                 hints[value] = replace(alike, beside=(alike,) if beside else ())
     return hints
+
+
+def _shares_of_readers(value: SSAValue, chip: Chip) -> Hint | None:
+    """An image that no stencil makes in the shares of the planes that read it: as many, in the proportions of theirs."""
+    for op in (use.operation for use in value.uses if isinstance(use.operation, StencilOp)):
+        spread, rows, results = stencil_plan(op, chip), _rows(value), _rows(op.result)
+        borders = tuple(border * rows // results for border in spread.borders)
+        if len(set(borders)) == len(borders):
+            return Hint(borders, spread.near)
+    return None
 
 
 def _depthwise_hints(groups: dict[Operation, Cluster], chip: Chip, copies: bool) -> dict[SSAValue, Hint]:

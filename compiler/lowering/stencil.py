@@ -102,7 +102,8 @@ class _Stencil:
         y, q = np.arange(*block.y)[:, None], np.arange(*block.q)
         read = block.offset + y * row_step + q * group_step
         read[(read < 0) | (read >= self.source.rows)] = -1
-        found[block.y[0] : block.y[1], q * self.op.phases.value.data + block.phase] = read
+        row_phases, phases = self.op.phase_counts
+        found[np.arange(*block.y)[:, None] * row_phases + block.phase[0], q * phases + block.phase[1]] = read
         return found.reshape(-1)
 
     def constant_rows(self) -> dict[int, View]:
@@ -159,8 +160,10 @@ class _Stencil:
     def entries(self, share: tuple[int, int]) -> Rows:
         """The share's rows in the order of their accumulators: those of one phase side by side."""
         rows = np.arange(*share)
-        phases, groups = self.op.phases.value.data, tensor_of(self.op.result).shape[1]
-        return rows if phases == 1 else rows[np.argsort(rows % groups % phases, kind="stable")]
+        (row_phases, phases), groups = self.op.phase_counts, tensor_of(self.op.result).shape[1]
+        if row_phases * phases == 1:
+            return rows
+        return rows[np.argsort(rows // groups % row_phases * phases + rows % groups % phases, kind="stable")]
 
     def flags(self, numbers: list[int], rows: Rows) -> tuple[Rows, Rows]:
         """For every row the first and the last of the steps that reach it."""

@@ -51,9 +51,10 @@ def stencil_plan(op: StencilOp, chip: Chip) -> StencilPlan:
     memory = "rram" if chip.rram else "sram"
     load = -(-tensor_of(op.w).shape[1] // weight_rows_per_cycle(chip, memory, tensor_of(op.w).type))
     count = sum(len(p) for p in planes.values())
-    by_rows = tiles * max(-(-total // count), load)
+    # Not in whole cycles: only loads make a difference, and rounding must not decide.
+    by_rows = tiles * max(total / count, load)
     together, left = divmod(tiles, len(planes))
-    by_tiles = together * max(-(-total * len(planes) // count), load) + left * max(-(-total // count), load)
+    by_tiles = together * max(total * len(planes) / count, load) + left * max(total / count, load)
     least = -(-total // (count * chip.mxm.accumulators))
     if tiles % count == 0 and total <= chip.mxm.accumulators:
         # Planes that load alone take turns at the port of their side, which else waits for every swap.

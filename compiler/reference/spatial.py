@@ -72,7 +72,7 @@ def spread_groups(w: Array, groups: int) -> Array:
 
 def stencil(x: Array, w: Array, op: StencilOp, chip: Chip) -> Array:
     """Block by block, as the operation defines it; what no block reaches is zero."""
-    lanes, phases, (row_step, group_step) = op.lanes.value.data, op.phases.value.data, op.steps.get_values()
+    lanes, (row_phases, phases), (row_step, group_step) = op.lanes.value.data, op.phase_counts, op.steps.get_values()
     rows, groups, columns = op.tensor.shape
     tiles = -(-columns // lanes)
     result = np.zeros((rows * groups, tiles, w.shape[2]), np.int32 if x.dtype == np.int8 else np.float32)
@@ -80,7 +80,7 @@ def stencil(x: Array, w: Array, op: StencilOp, chip: Chip) -> Array:
     for number, block in enumerate(op.block_list):
         y, q = np.arange(*block.y)[:, None], np.arange(*block.q)
         source = (block.offset + y * row_step + q * group_step).reshape(-1)
-        target = (y * groups + q * phases + block.phase).reshape(-1)
+        target = ((y * row_phases + block.phase[0]) * groups + q * phases + block.phase[1]).reshape(-1)
         there = (source >= 0) & (source < len(vectors))
         part = vectors[source[there], block.source * lanes : (block.source + 1) * lanes]
         dot = product(part, w[number, : part.shape[1]], chip)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.scheduling.shared_memory import Residents
-from compiler.scheduling.trip import Buffer, Feed, Flow, Load, ReadBlock, Swap, Trip, Value, Write, touched
+from compiler.scheduling.trip import Buffer, Feed, Flow, Load, Read, ReadBlock, Swap, Trip, Value, Write, touched
 from compiler.weights import WeightStore
 from isa.chip import Chip, Side
 from isa.spec import BYTES
@@ -268,7 +268,10 @@ class _Prefetch:
 
 def _room(flow: Flow, chip: Chip) -> int:
     """Words of a slice that blocks may take: half of what buffers that stay leave on average; none where they leave less than a
-    quarter (our choice), for temporaries would have to share it and wait."""
+    quarter (our choice), for temporaries would have to share it and wait. None beside running sums on the vector unit either,
+    which read most slices of both sides."""
+    if any(isinstance(node, Read) and node.run for trip in flow.trips for node in trip.nodes):
+        return 0
     stays = 0
     for buffer in flow.buffers.values():
         if buffer.memory == "sram" and buffer.role != "temporary":

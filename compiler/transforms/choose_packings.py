@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
+from itertools import product
 from typing import TypeGuard
 
 import numpy as np
@@ -10,7 +12,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_types import tensor_of
-from compiler.layout.choose import Factor, Reaching, candidates, cheapest
+from compiler.layout.choose import Factor, Reaching, Table, candidates, cheapest
 from compiler.layout.cost import Kernel, Machine, cycles, depthwise_cycles, products_at_once
 from compiler.layout.window import Window
 from compiler.transforms.host_layout import host_view
@@ -109,23 +111,26 @@ def _offers(values: list[SSAValue], region: Region, inside: set[Operation], chip
         for op in [value.owner, *(use.operation for use in value.uses)]:
             if isinstance(op, graph.Conv2dOp) and op in inside and tensor_of(op.x).type != "i8":
                 return fixed
-    readers: list[Reaching] = []
-    makers: list[Reaching] = []
-    for value in values:
-        readers += [_reaching(use.operation) for use in value.uses if use.operation in inside and _has_window(use.operation)]
-        makers += [_reaching(value.owner)] if value.owner in inside and _has_window(value.owner) else []
-    return candidates(image, list(dict.fromkeys(readers)), list(dict.fromkeys(makers)), chip.lanes)
+    reading = [use.operation for value in values for use in value.uses if use.operation in inside]
+    readers = [op for op in reading if _has_window(op)]
+    makers = [value.owner for value in values if value.owner in inside and _has_window(value.owner)]
+    grouped = any(isinstance(op, graph.Conv2dOp) and op.groups.value.data > 1 for op in (*readers, *makers))
+    windows = [list(dict.fromkeys(_reaching(op) for op in ops)) for ops in (readers, makers)]
+    return candidates(image, windows[0], windows[1], chip.lanes, grouped)
 
 
 def _has_window(op: Operation | Block) -> TypeGuard[graph.Conv2dOp | graph.MaxPool2dOp]:
     return isinstance(op, graph.Conv2dOp | graph.MaxPool2dOp)
 
 
-def _reaching(op: graph.Conv2dOp | graph.MaxPool2dOp) -> Reaching:
-    window = op.window
-    places = (window.kernel[1] - 1) * window.dilations[1] + 1
-    grouped = isinstance(op, graph.Conv2dOp) and op.groups.value.data > 1
-    return Reaching(places, window.strides[1], window.pads[1], tensor_of(op.result).shape[1], grouped)
+def _reaching(op: graph.Conv2dOp | graph.MaxPool2dOp) -> tuple[Reaching, Reaching]:
+    """An operation's window along rows and along positions."""
+    window, outputs = op.window, tensor_of(op.result).shape
+    rows, places = (
+        Reaching((window.kernel[i] - 1) * window.dilations[i] + 1, window.strides[i], window.pads[i], outputs[i])
+        for i in (0, 1)
+    )
+    return rows, places
 
 
 def _host_windows(
@@ -142,14 +147,14 @@ def _host_windows(
             continue
         window, image = op.window, image_of(op.x)
         for target in offers[region.classes[op.result]]:
-            height = (window.kernel[0] - 1) * window.dilations[0] + 1
+            height = (target.height - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
             width = (target.positions - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
             if height * width * image[2] > lanes:
                 continue
             origin, step = target.origin * window.strides[1] - window.pads[1], target.pitch * window.strides[1]
             found.append(
                 Packing(image, target.rows, target.groups, width, image[2], origin, step,
-                        height, window.strides[0], -window.pads[0])
+                        height, window.strides[0] * target.row_step, window.strides[0] * target.row_origin - window.pads[0])
             )  # fmt: skip
     return list(dict.fromkeys(found))
 
@@ -161,9 +166,9 @@ def _overlapping_as(op: graph.Conv2dOp, sources: list[Packing], targets: list[Pa
     if window.kernel != (1, 1) or window.strides != (1, 1) or any(window.pads) or len(sources) < 2:
         return []
     found = [
-        Packing(image, image[0], t.groups, t.positions, image[2], t.origin, t.pitch)
+        Packing(image, t.rows, t.groups, t.positions, image[2], t.origin, t.pitch, t.height, t.row_step, t.row_origin)
         for t in targets
-        if t.pitch != t.positions and t.positions * image[2] <= lanes
+        if (t.pitch, t.row_step) != (t.positions, t.height) and t.positions * t.height * image[2] <= lanes
     ]
     return [packing for packing in dict.fromkeys(found) if packing not in sources]
 
@@ -187,18 +192,28 @@ def _boundary(number: int, values: list[SSAValue], inside: set[Operation], offer
 def _edge(op: graph.Conv2dOp | graph.MaxPool2dOp, region: Region, offers: list[list[Packing]], machine: Machine) -> Factor:
     """Costs of a convolution or a pool over the packings of its image and its result."""
     a, b = region.classes[op.x], region.classes[op.result]
-    channels = tensor_of(op.x).shape[2]
-    table = np.zeros((len(offers[a]), len(offers[b])))
-    for i, source in enumerate(offers[a]):
-        for j, target in enumerate(offers[b]):
-            if isinstance(op, graph.Conv2dOp):
-                table[i, j] = min(cycles(kernel_of(op), source, target, machine), _vector_cycles(op, source, target, machine))
-                continue
-            between = replace(target, image=(source.image[0], *target.image[1:]), rows=source.image[0])
-            if not source.by_rows:
-                table[i, j] = np.inf
-                continue
-            table[i, j] = sum(cycles(Kernel(w, channels, channels, channels, 2), source, between, machine) for w in shifts(op))
+    if isinstance(op, graph.Conv2dOp):
+        table = _convolution(kernel_of(op), tuple(offers[a]), tuple(offers[b]), machine)
+        simple = offers[a][0], offers[b][0]
+        table[0, 0] = min(table[0, 0], _vector_cycles(op, *simple, machine))
+    else:
+        channels = tensor_of(op.x).shape[2]
+        kernels = [Kernel(window, channels, channels, channels, 2) for window in shifts(op)]
+        table = np.full((len(offers[a]), len(offers[b])), np.inf)
+        for (i, source), (j, target) in product(enumerate(offers[a]), enumerate(offers[b])):
+            if source.by_rows and target.by_rows:
+                between = replace(target, image=(source.image[0], *target.image[1:]), rows=source.image[0])
+                table[i, j] = sum(cycles(kernel, source, between, machine) for kernel in kernels)
     if a == b:
         return Factor((a,), np.diagonal(table).copy())
     return Factor((a, b), table) if a < b else Factor((b, a), table.T.copy())
+
+
+@lru_cache(maxsize=64)
+def _known_table(kernel: Kernel, sources: tuple[Packing, ...], targets: tuple[Packing, ...], machine: Machine) -> Table:
+    return np.array([[cycles(kernel, source, target, machine) for target in targets] for source in sources])
+
+
+def _convolution(kernel: Kernel, sources: tuple[Packing, ...], targets: tuple[Packing, ...], machine: Machine) -> Table:
+    """Costs of a convolution on the planes over packings of its image and its result. Networks repeat their layers."""
+    return _known_table(kernel, sources, targets, machine).copy()

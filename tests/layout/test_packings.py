@@ -29,7 +29,14 @@ def random_packing(rng: random.Random, image: tuple[int, int, int], lanes: int) 
     channels = min(-(-image[2] // rng.choice((1, 2))), lanes)
     positions, origin = rng.randint(1, max(1, lanes // channels)), -rng.choice((0, 0, 1, 2))
     groups = -(-(image[1] - origin) // positions) + rng.choice((0, 0, 1))
-    return Packing(image, image[0], groups, positions, channels, origin)
+    if rng.random() < 0.5:
+        return Packing(image, image[0], groups, positions, channels, origin)
+    height, row_origin = rng.randint(1, max(1, lanes // (channels * positions))), -rng.choice((0, 0, 1, 2))
+    row_step = rng.randint(max(1, height - 2), height)
+    rows = -(-(image[0] - row_origin - (height - row_step)) // row_step)
+    step = rng.randint(max(1, positions - 2), positions)
+    groups = max(1, -(-(image[1] - origin - (positions - step)) // step))
+    return Packing(image, max(1, rows), groups, positions, channels, origin, step, height, row_step, row_origin)
 
 
 def multiply(how: Stencil, packed: Array, lanes: int, tiles: int) -> Array:
@@ -43,7 +50,8 @@ def multiply(how: Stencil, packed: Array, lanes: int, tiles: int) -> Array:
             if 0 <= row < len(vectors):
                 part = vectors[row, block.source * lanes : block.source * lanes + matrix.shape[0]]
                 first = block.target * lanes
-                result[y, q * how.phases + block.phase, first : first + matrix.shape[1]] += part @ matrix
+                r, g = y * how.phases[0] + block.phase[0], q * how.phases[1] + block.phase[1]
+                result[r, g, first : first + matrix.shape[1]] += part @ matrix
     return result
 
 
@@ -64,7 +72,7 @@ def test_stencils_are_convolutions() -> None:
             continue
         source, target = random_packing(rng, image, lanes), random_packing(rng, (rows, places, columns), lanes)
         how = reach(window, source, target)
-        if how is None or not complete(how, window, source, target):
+        if how is None or not complete(how, source, target):
             continue
         draw = np.random.default_rng(seed)
         x = draw.integers(-9, 9, image).astype(np.int8)

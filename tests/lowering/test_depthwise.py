@@ -14,6 +14,7 @@ from compiler.dialects import graph
 from compiler.dialects.flow_reader import flow_of, places_of, program_in
 from compiler.dialects.graph import Tensor
 from compiler.dialects.graph_program import main_block, new_program
+from compiler.dialects.graph_types import tensor_of
 from compiler.layout.cost import Kernel, depthwise_cycles
 from compiler.layout.window import Window
 from compiler.lowering.depthwise import reach_of
@@ -91,6 +92,18 @@ def test_what_sums_read_lies_in_slices_of_its_own() -> None:
     assert len(read) == 24, "twelve vectors of the image and as many of the weights at once"
     units = [place.unit for name, *group in read for (s, _, t, _), place in found[name].items() if [s, t] == group]
     assert len(set(units)) == len(units)
+    assert not any(name.startswith("%near") for name in flow.buffers), "weights that come near would take half of the slices"
+
+
+def test_two_rows_a_vector() -> None:
+    """Few channels stay on the planes, where vectors of two rows save taps."""
+    image, window, weights = (16, 40, 32), Window((3, 3), pads=(1, 1, 1, 1)), WeightStore()
+    module = program_of(image, window, weights)
+    packed = run_pipeline(module.clone(), new_context(weights, LPU), DEFAULT_PIPELINE.partition(",lower-to-flow")[0])
+    stencils = [op for op in main_block(packed).ops if isinstance(op, graph.StencilOp)]
+    assert [tensor_of(op.result).shape[0] for op in stencils[:2]] == [9, 8], "row -1 comes with row 0, then rows 0 and 1"
+    x = np.random.default_rng(1).integers(-128, 128, (*image[:2], 40)).astype(np.int8)
+    run_and_compare(Compiled(compile_graph(module.clone(), weights, LPU), module, weights, 0.0), [{"x": x}], ["fast"])
 
 
 def places(image: tuple[int, int, int], window: Window) -> int:
