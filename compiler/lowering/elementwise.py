@@ -316,8 +316,10 @@ class ClusterBody:
         first = self.places_of(spread, side, turn)[1] - self.places_of(spread, lane_sides(lowering.chip)[0], 0)[1]
         places, row, moved = trip.value("i32", count), trip.value(kind, count), trip.value(kind, count)
         view = self.views[word]
+        copies = lowering.copies_alike(view.buffer)
+        buffer = copies[lane_sides(lowering.chip).index(side) % len(copies)]
         trip.nodes.append(Read(self.views[table].buffer, 0, starts[table] + first, steps[table], count, places))
-        trip.nodes.append(Read(view.buffer, view.tile, starts[word], steps[word], count, row))
+        trip.nodes.append(Read(buffer, view.tile, starts[word], steps[word], count, row))
         trip.nodes.append(Compute(f"sxm.{side}", "permute", (row, places), {}, count, 1, moved))
         return moved
 

@@ -23,11 +23,12 @@ from compiler.dialects.graph import (
     SliceOp,
     StateOp,
     StencilOp,
+    TakeOp,
     TransposeOp,
 )
 from compiler.dialects.graph_types import tensor_of
-from compiler.lowering.context import Hint, Inside, RowsOf, weight_rows_per_cycle
-from compiler.lowering.fusion import ELEMENTWISE, Cluster
+from compiler.lowering.context import Hint, Inside, RowsOf, mxm_sides, weight_rows_per_cycle
+from compiler.lowering.fusion import ELEMENTWISE, Cluster, Spread
 from compiler.lowering.long_states import border_of_state
 from compiler.lowering.matmul_plan import Plan, plan
 from compiler.lowering.stencil_plan import stencil_plan
@@ -82,6 +83,8 @@ def memory_hints(block: Block, groups: dict[Operation, Cluster], chip: Chip, seg
                 hints.setdefault(op.result, _segments(op.result, chip))
                 each = _rows(op.result) // _rows(op.x)
                 hints.setdefault(op.x, Hint(tuple(dict.fromkeys(b // each for b in hints[op.result].segments))))
+            elif isinstance(op, TakeOp) and (spread := Spread.of(value)):
+                hints.setdefault(spread.row, _for_each_plane(spread.row, chip))
             elif isinstance(op, (InputOp, MatmulOp, ReduceOp, *ELEMENTWISE)) and _walked_in_order(value):
                 hints.setdefault(value, _segments(value, chip))
     return hints
@@ -300,6 +303,15 @@ def _windows_of_groups(value: SSAValue, spread: Plan, chip: Chip) -> Hint:
     if tiles < len(sides):
         return Hint(spread.row_borders(_rows(value)))
     return Hint(tile_sides=tuple(sides[tile * len(sides) // tiles] for tile in range(tiles)))
+
+
+def _for_each_plane(row: SSAValue, chip: Chip) -> Hint:
+    """A row for each matrix of a batch, of which every plane reads some all the time: for the planes of a side apart, and for
+    each side, for matrices come to the sides in turns."""
+    count = min(chip.mxm.planes_per_side, _rows(row))
+    borders = tuple(_rows(row) * i // count for i in range(count))
+    first, *others = (Hint(borders, (side,) * count) for side in mxm_sides(chip))
+    return replace(first, beside=tuple(others))
 
 
 def _spreads_lanes(op: ReshapeOp) -> bool:
