@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from compiler.progress import stage
 from compiler.scheduling.bank_colouring import BankColouring, follows
+from compiler.scheduling.constant_slices import SHORT_WALK_ROWS, is_constant, maps_of_lane_units, slices_of_constants
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.eviction import cheapest_eviction
 from compiler.scheduling.memory_slices import BankedSlice, Slice
@@ -29,7 +30,7 @@ from compiler.scheduling.shared_memory import Residents, shared_places
 from compiler.scheduling.side_ties import SideTies
 from compiler.scheduling.stream_demand import StreamDemand
 from compiler.scheduling.traffic import Traffic
-from compiler.scheduling.trip import Buffer, Flow, Group, Read, location_of, touched
+from compiler.scheduling.trip import Buffer, Flow, Group, location_of, touched
 from isa.chip import Chip, Side, Unit
 from isa.errors import Location, ModelFault
 
@@ -46,9 +47,6 @@ APART_OPERATIONS = 4
 
 Way = Literal["freedom", "throughout", "lasting", "tied", "order"]
 """How column groups take their turns (`_attempts`)."""
-
-SHORT_WALK_ROWS = 16
-"""A walk of so few cycles keeps nobody waiting for long, but waits itself while weights are loaded (our choice)."""
 
 
 class NoRoomFault(ModelFault):
@@ -122,25 +120,6 @@ def _attempts(flow: Flow, scheme: str) -> Iterator[tuple[bool, Way, list[Group]]
             yield packed, "order", order
 
 
-def _constant(buffer: Buffer) -> bool:
-    return buffer.role in ("constant", "param") and not loaded(buffer)
-
-
-def _slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
-    """SRAM slices for constants: the innermost of each side, as many as one trip reads for many rows. Epilogues read them
-    whenever planes emit, so activations keep off them where they can."""
-    most = 0
-    for trip in flow.trips:
-        long = [node for node in trip.nodes if isinstance(node, Read) and node.count > SHORT_WALK_ROWS]
-        read = dict.fromkeys(g for node in long for g in touched(node, flow.buffers))
-        most = max(most, sum(flow.buffers[name].bytes for name, *_ in read if _constant(flow.buffers[name])))
-    found: set[str] = set()
-    for side in ("w", "e"):
-        slices = [unit.name for unit in chip.slices("sram", side)]
-        found.update(slices[: min(most, len(slices) // 2)])
-    return found
-
-
 def kept_weights(buffer: Buffer) -> bool:
     """Whether loads read it and its words are its own throughout: known weights, and states."""
     return buffer.stripes > 1 and buffer.role in ("param", "constant", "state")
@@ -201,7 +180,8 @@ class _Placement:
         self.for_made_weights: set[str] = set()
         """Those of them with weights that are made at run time. Of the others activations keep off only while they are loaded
         from, for known weights may take most slices."""
-        self.for_constants = _slices_of_constants(flow, chip)
+        self.for_constants = slices_of_constants(flow, chip)
+        self.maps = maps_of_lane_units(flow)
         self.places: Places = {name: {} for name in flow.buffers}
         self.phases = phases(flow, chip)
         self.demand = StreamDemand(flow, chip)
@@ -297,7 +277,7 @@ class _Placement:
         in the order. A group that has none left takes those of neighbours, which look for others."""
         order = [g for g in order if g not in self.chosen]
         weights = [g for g in order if loaded(self.flow.buffers[g[0]])]
-        constants = [g for g in order if _constant(self.flow.buffers[g[0]])]
+        constants = [g for g in order if is_constant(self.flow.buffers[g[0]])]
         lasting = [g for g in order if self.lasts(g, way) and g not in weights]
         # First those that most others are touched with: trips of all layers leave less and less for what all of them read.
         lasting.sort(key=lambda g: -self.graph.degree(g))
@@ -459,16 +439,16 @@ class _Placement:
         self, group: Group, buffer: Buffer, unit: str, number: int, contended: Counter[str], passed: Counter[str], met: int
     ) -> tuple[int, ...]:
         """Weights crowd together in the outermost slices of SRAM, and spread over those of RRAM where the scheme cares;
-        constants crowd in the innermost; everything else spreads over the slices that have neither. After a rehearsal what a
-        group `met` counts before that, but for walks of few cycles, which keep off loads first."""
+        constants crowd in the innermost, but for maps; everything else spreads over the slices that have neither. After a
+        rehearsal what a group `met` counts before that, but for walks of few cycles, which keep off loads first."""
         if self.colouring and buffer.memory == "rram":
             return (contended[unit], self.slices[unit].used, -number)
         if buffer.stripes > 1:
             return (self.is_filled(group, buffer, unit), unit not in self.for_loads, -number)
         if self.packed:
             return (unit in self.for_loads, contended[unit], self.slices[unit].used, number)
-        if _constant(buffer):
-            within = unit not in self.for_constants
+        if is_constant(buffer):
+            within = (unit in self.for_constants) == (group in self.maps)
             crowd = -passed[unit] if group in self.in_passing.get(group, ()) else 0
             return (unit in self.for_loads, within, met, contended[unit], crowd, self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
