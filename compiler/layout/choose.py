@@ -27,8 +27,9 @@ mix channels."""
 
 
 MOST_ROWS = 2
-"""Neighbouring rows of an image in one vector at most: a window over them needs fewer taps a row. With three or four the tables
-of costs are several times as large, for hardly a gain (our choice)."""
+"""Neighbouring rows of an image in one vector at most, in a network with convolutions that do not mix channels: a window over
+them needs fewer taps a row. Three or four make the tables of costs several times as large, for hardly a gain. Where channels
+mix, two gain nothing: walks back to single rows go in steps of two, which stay in one half of memory (our choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,14 @@ Windows = Sequence[tuple[Reaching, Reaching]]
 """Each along rows and along positions."""
 
 
-def candidates(image: tuple[int, int, int], readers: Windows, makers: Windows, lanes: int, grouped: bool) -> list[Packing]:
+def candidates(
+    image: tuple[int, int, int], readers: Windows, makers: Windows, lanes: int, grouped: bool, most_rows: int = 1
+) -> list[Packing]:
     """The plain layout first, then packings of neighbouring positions, of one row or several, that fill at least half of the
     lanes.
 
     `readers` are the windows over the image, `makers` those of which it is the result; `grouped` where some of them give each
-    output of few channels.
+    output of few channels; at most so many rows a vector.
     """
     height, width, channels = image
     found = [plain(image, lanes)]
@@ -62,6 +65,8 @@ def candidates(image: tuple[int, int, int], readers: Windows, makers: Windows, l
         if each > lanes or -(-channels // each) != tiles:
             continue
         for rows in _rows(height, [rows for rows, _ in readers], lanes // each):
+            if rows.width > most_rows:
+                break
             for line in _lines(width, [r for _, r in readers], [m for _, m in makers], lanes // (each * rows.width)):
                 step = line.pitch if line.pitch != line.width else 0
                 along = line.count, line.width, each, line.origin, step

@@ -12,7 +12,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from compiler.dialects import graph
 from compiler.dialects.graph_types import tensor_of
-from compiler.layout.choose import Factor, Reaching, Table, candidates, cheapest
+from compiler.layout.choose import MOST_ROWS, Factor, Reaching, Table, candidates, cheapest
 from compiler.layout.cost import Kernel, Machine, cycles, depthwise_cycles, products_at_once
 from compiler.layout.window import Window
 from compiler.transforms.host_layout import host_view
@@ -114,9 +114,14 @@ def _offers(values: list[SSAValue], region: Region, inside: set[Operation], chip
     reading = [use.operation for value in values for use in value.uses if use.operation in inside]
     readers = [op for op in reading if _has_window(op)]
     makers = [value.owner for value in values if value.owner in inside and _has_window(value.owner)]
-    grouped = any(isinstance(op, graph.Conv2dOp) and op.groups.value.data > 1 for op in (*readers, *makers))
+    grouped = any(_is_grouped(op) for op in (*readers, *makers))
     windows = [list(dict.fromkeys(_reaching(op) for op in ops)) for ops in (readers, makers)]
-    return candidates(image, windows[0], windows[1], chip.lanes, grouped)
+    most_rows = MOST_ROWS if any(_is_grouped(op) for op in inside) else 1
+    return candidates(image, windows[0], windows[1], chip.lanes, grouped, most_rows)
+
+
+def _is_grouped(op: Operation | Block) -> bool:
+    return isinstance(op, graph.Conv2dOp) and op.groups.value.data > 1
 
 
 def _has_window(op: Operation | Block) -> TypeGuard[graph.Conv2dOp | graph.MaxPool2dOp]:
