@@ -64,9 +64,7 @@ def candidates(
         each = -(-channels // tiles)
         if each > lanes or -(-channels // each) != tiles:
             continue
-        for rows in _rows(height, [rows for rows, _ in readers], lanes // each):
-            if rows.width > most_rows:
-                break
+        for rows in _rows(height, [rows for rows, _ in readers], min(most_rows, lanes // each)):
             for line in _lines(width, [r for _, r in readers], [m for _, m in makers], lanes // (each * rows.width)):
                 step = line.pitch if line.pitch != line.width else 0
                 along = line.count, line.width, each, line.origin, step
@@ -80,9 +78,9 @@ def _origins(readers: Sequence[Reaching]) -> list[int]:
 
 
 def _rows(size: int, readers: Sequence[Reaching], most: int) -> Iterator[Line]:
-    """Single rows, then groups of them side by side."""
+    """Single rows, then groups of at most so many side by side."""
     yield Line(size, size, 1, 1, 0)
-    for height in range(2, min(most, MOST_ROWS) + 1):
+    for height in range(2, most + 1):
         for origin in _origins(readers):
             yield Line(size, -(-(size - origin) // height), height, height, origin)
 

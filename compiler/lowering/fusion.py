@@ -88,7 +88,7 @@ class Cluster:
     more: list[Operation] = field(default_factory=list[Operation])
     row_fold: ReduceOp | None = None
     """What folds the rows of a product of integers that nobody else reads."""
-    spread: list[Spread] = field(default_factory=list["Spread"])
+    spread: list[Spread] = field(default_factory=list[Spread])
     """What a lane unit makes of rows on their way to the epilogue of a product."""
     root: Operation | None = None
     """The operation that makes the result; None where the matmul does."""

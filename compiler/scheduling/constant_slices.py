@@ -6,7 +6,7 @@ from compiler.scheduling.rivals import loaded
 from compiler.scheduling.trip import Buffer, Compute, Flow, Group, Load, Read, Trip, Write, touched
 from isa.chip import Chip
 
-SHORT_WALK_ROWS = 16
+SHORT_WALK_CYCLES = 16
 """A walk of so few cycles keeps nobody waiting for long, but waits itself while weights are loaded (our choice)."""
 
 
@@ -20,7 +20,7 @@ def slices_of_constants(flow: Flow, chip: Chip) -> set[str]:
     whenever planes emit, so activations keep off them where they can."""
     most = 0
     for trip in flow.trips:
-        long = [node for node in trip.nodes if isinstance(node, Read) and node.count > SHORT_WALK_ROWS]
+        long = [node for node in trip.nodes if isinstance(node, Read) and node.count > SHORT_WALK_CYCLES]
         read = dict.fromkeys(g for node in long for g in touched(node, flow.buffers))
         most = max(most, sum(flow.buffers[name].bytes for name, *_ in read if is_constant(flow.buffers[name])))
     found: set[str] = set()

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from compiler.progress import stage
 from compiler.scheduling.bank_colouring import BankColouring, follows
-from compiler.scheduling.constant_slices import SHORT_WALK_ROWS, is_constant, maps_of_lane_units, slices_of_constants
+from compiler.scheduling.constant_slices import SHORT_WALK_CYCLES, is_constant, maps_of_lane_units, slices_of_constants
 from compiler.scheduling.device_rows import DeviceRows
 from compiler.scheduling.eviction import cheapest_eviction
 from compiler.scheduling.memory_slices import BankedSlice, Slice
@@ -452,7 +452,7 @@ class _Placement:
             crowd = -passed[unit] if group in self.in_passing.get(group, ()) else 0
             return (unit in self.for_loads, within, met, contended[unit], crowd, self.traffic.at_once(group, unit), number)
         loads = unit in self.for_made_weights or (unit in self.for_loads and self.traffic.beside_loads(group, unit))
-        if self.traffic.longest_walk[group] <= SHORT_WALK_ROWS:
+        if self.traffic.longest_walk[group] <= SHORT_WALK_CYCLES:
             constants = unit in self.for_constants
             return (loads, met, contended[unit], constants, passed[unit], self.traffic.at_once(group, unit), number)
         apart = loads or unit in self.for_constants

@@ -304,7 +304,7 @@ class _Joiner:
         x = self._padded(op.a if known is op.b else op.b, heads, width, 0 if adds else fill)
         if x is None:
             return None
-        if array.size > 1 or (fill and not adds) or adds:
+        if adds or fill or array.size > 1:
             if array.size == 1:
                 array = np.full(heads.heads * heads.columns, array)
             if array.shape != (heads.heads * heads.columns,):
